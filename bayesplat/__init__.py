@@ -1,0 +1,49 @@
+"""Bayesian splat regression: y = trend + sum_i v_i rho(A_i^-1 (x - b_i)) / |det A_i| + noise."""
+
+from importlib import import_module
+from typing import Any
+
+from bayesplat import datasets, mothers
+from bayesplat._checks import BayesplatError
+from bayesplat.compare import Comparison, compare
+from bayesplat.flow.result import PointFit
+from bayesplat.likelihoods import Normal, StudentT
+from bayesplat.measure import SplatMeasure
+from bayesplat.posterior.predict import Prediction
+from bayesplat.priors import R2D2, Centres, Flat, Lengths, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
+from bayesplat.regression import SplatModel, load
+from bayesplat.results import Posterior
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "R2D2",
+    "BayesplatError",
+    "Centres",
+    "Comparison",
+    "Flat",
+    "Lengths",
+    "Normal",
+    "PointFit",
+    "Posterior",
+    "Prediction",
+    "RegularizedHorseshoe",
+    "Repulsive",
+    "Ridge",
+    "SplatMeasure",
+    "SplatModel",
+    "StickBreaking",
+    "StudentT",
+    "compare",
+    "datasets",
+    "load",
+    "mothers",
+    "plots",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # matplotlib is only paid for by those who draw
+    if name == "plots":
+        return import_module("bayesplat.plots")
+    raise AttributeError(f"module 'bayesplat' has no attribute {name!r}")

@@ -1,0 +1,53 @@
+"""Every refusal of the package: one clear sentence with what was expected, what came, and what to do."""
+
+import numpy as np
+
+
+class BayesplatError(ValueError):
+    """Input that bayesplat refuses; the message says what was expected, what came and what to do."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `BayesplatError` with `message` unless `condition` holds."""
+    if not condition:
+        raise BayesplatError(message)
+
+
+def positive_int(name: str, value: object) -> int:
+    """Return `value` as an int of at least 1, or refuse it."""
+    require(
+        isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1,
+        f"Expected `{name}` to be an integer of at least 1, got {value!r}.",
+    )
+    return int(value)  # pyright: ignore[reportArgumentType]
+
+
+def positive(name: str, value: object) -> float:
+    """Return `value` as a finite float above 0, or refuse it."""
+    require(
+        _is_number(value) and bool(0 < value < np.inf),  # pyright: ignore[reportOperatorIssue]
+        f"Expected `{name}` to be a number above 0, got {value!r}.",
+    )
+    return float(value)  # pyright: ignore[reportArgumentType]
+
+
+def fraction(name: str, value: object) -> float:
+    """Return `value` as a float strictly between 0 and 1, or refuse it."""
+    require(
+        _is_number(value) and bool(0 < value < 1),  # pyright: ignore[reportOperatorIssue]
+        f"Expected `{name}` strictly between 0 and 1, got {value!r}.",
+    )
+    return float(value)  # pyright: ignore[reportArgumentType]
+
+
+def one_of(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`, or refuse it."""
+    require(
+        isinstance(value, str) and value in choices,
+        f"Expected `{name}` to be one of {', '.join(map(repr, choices))}, got {value!r}.",
+    )
+    return str(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)

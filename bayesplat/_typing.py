@@ -1,0 +1,18 @@
+"""Aliases for shaped arrays.
+
+Shape letters, everywhere: n data, d inputs, p outputs, k splats, s posterior draws, q coordinates of one splat's scale.
+"""
+
+import jax
+import numpy as np
+from jaxtyping import Bool, Float
+
+type Sites = dict[str, jax.Array]
+"""Values of the model's parameters, one array per named site."""
+
+AnyArray = jax.Array | np.ndarray
+
+Key = jax.Array
+"""A typed JAX random key."""
+
+__all__ = ["AnyArray", "Bool", "Float", "Key", "Sites"]

@@ -1,0 +1,105 @@
+"""Comparison of posteriors on the same data by leave-one-out scores: which prior predicts best, and is it noise?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.special import logsumexp, softmax
+
+from bayesplat._checks import require
+from bayesplat.diagnostics.overfitting import active_splats, overfitting
+from bayesplat.results import Posterior
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Models ranked by LOO, and a sentence on whether the ranking means anything."""
+
+    table: pd.DataFrame
+    """One row per model, best first: elpd_loo, se, elpd_diff, dse (of the difference to the best), p_loo, active
+    splats, bad_k, weight (stacking), seconds."""
+    verdict: str
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table."""
+        return self.table
+
+    def __str__(self) -> str:
+        style = {"weight": "{:.2f}".format, "bad_k": "{:.0f}".format, "seconds": "{:.0f}".format}
+        return f"{self.table.to_string(formatters=style, float_format='{:.1f}'.format)}\n{self.verdict}"
+
+    __repr__ = __str__
+
+
+def compare(posteriors: Mapping[str, Posterior]) -> Comparison:
+    """Rank posteriors by expected log predictive density of new data (higher is better).
+
+    Raises BayesplatError for fewer than two posteriors, or posteriors of different data.
+    """
+    require(
+        isinstance(posteriors, Mapping) and all(isinstance(post, Posterior) for post in posteriors.values()),
+        "Expected a dict of name to Posterior, such as {'ridge': post_a, 'horseshoe': post_b}.",
+    )
+    require(len(posteriors) >= 2, f"Expected at least two posteriors to compare, got {len(posteriors)}.")
+    _require_same_data(posteriors)
+    reports = {name: overfitting(post.data) for name, post in posteriors.items()}
+    names = sorted(posteriors, key=lambda name: -reports[name].loo.elpd)
+    elpd = np.stack([reports[name].loo.elpd_i for name in names])
+    difference = elpd - elpd[0]
+    table = pd.DataFrame(
+        {
+            "elpd_loo": elpd.sum(1),
+            "se": [reports[name].loo.se for name in names],
+            "elpd_diff": difference.sum(1),
+            "dse": np.sqrt(elpd.shape[1] * difference.var(1)),
+            "p_loo": [reports[name].table.loc["effective parameters p_loo", "value"] for name in names],
+            "active": [active_splats(posteriors[name].data) for name in names],
+            "bad_k": [reports[name].loo.n_bad for name in names],
+            "weight": stacking_weights(elpd),
+            "seconds": [posteriors[name].info["seconds"] for name in names],
+        },
+        index=pd.Index(names, name="model"),
+    )
+    return Comparison(table, _verdict(table))
+
+
+def stacking_weights(elpd: Float[np.ndarray, "m n"], steps: int = 2000) -> Float[np.ndarray, " m"]:
+    """Weights w on the simplex that maximise sum_i log sum_m w_m p(y_i | y_-i, m) (yao2022).
+
+    Multiplicative updates in log space: monotone, and without underflow however small the densities are.
+    """
+    log_w = np.full(len(elpd), -np.log(len(elpd)))
+    for _ in range(steps):
+        log_share = log_w[:, None] + elpd - logsumexp(log_w[:, None] + elpd, axis=0)
+        log_w = logsumexp(log_share, axis=1) - np.log(elpd.shape[1])
+    return softmax(log_w)
+
+
+def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
+    first_name, first = next(iter(posteriors.items()))
+    for name, post in posteriors.items():
+        for group, variable in (("observed_data", "y"), ("constant_data", "x")):
+            ours, theirs = first.data[group][variable].values, post.data[group][variable].values
+            require(
+                ours.shape == theirs.shape and bool(np.array_equal(ours, theirs)),
+                f"Expected posteriors of the same data, got different `{variable}` in {first_name!r} and {name!r}; "
+                "fit both to the same rows in the same order.",
+            )
+
+
+def _verdict(table: pd.DataFrame) -> str:
+    best, gaps = table.index[0], table.iloc[1:]
+    close = gaps[(-gaps["elpd_diff"] < 4) | (-gaps["elpd_diff"] < 2 * gaps["dse"])].index.tolist()
+    doubt = table[table["bad_k"] > 0].index.tolist()
+    if not close:
+        sentence = f"{best} predicts best, by more than the noise in these scores."
+    else:
+        sentence = (
+            f"{best} scores highest, but its lead over {', '.join(close)} is within the noise of these scores "
+            "(under 4 nats or 2 standard errors)."
+        )
+    if doubt:
+        sentence += f" Scores of {', '.join(doubt)} rest on data whose LOO term cannot be trusted (bad_k)."
+    return sentence

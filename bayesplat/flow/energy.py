@@ -1,0 +1,102 @@
+"""Energies that the flow lowers. Here: the negative log evidence, amplitudes and trend integrated out."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.stats import norm
+from jaxtyping import Bool, Float
+
+from bayesplat import collapsed
+from bayesplat._typing import AnyArray, Sites
+from bayesplat.collapsed import Collapsed
+from bayesplat.model import Geometry, Problem, scale_matrices, with_trend
+from bayesplat.priors.sites import SiteTable, constrain, log_density, unconstrain
+
+
+class Position(NamedTuple):
+    """Where the flow stands: the particles (A, b) and the few numbers they share, all unconstrained."""
+
+    excess: Float[AnyArray, "k q"]  # log(axis length - floor)
+    shear: Float[AnyArray, "k c"]  # atanh of partial correlations
+    centre: Float[AnyArray, "k d"]
+    location: Float[AnyArray, " q"]  # log length around which the prior holds the lengths
+    log_tau: Float[AnyArray, ""]  # log of the one amplitude scale that all splats share
+    noise: Sites  # unconstrained sites of the likelihood
+
+
+class NegLogEvidence(eqx.Module):
+    """-log p(y | A, b, tau, noise) - log prior, in nats: the flow's default energy.
+
+    Amplitudes are integrated out, so the reaction (Fisher-Rao) is solved exactly at every evaluation. All splats share
+    one amplitude scale: free scales per splat overfit the edges of the data. The spread of the prior on lengths is
+    held, since its maximum is at zero.
+    """
+
+    problem: Problem
+
+    def value(self, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, ""]:
+        """The energy; dead splats count for nothing."""
+        geometry = self.geometry(position)
+        return -(
+            collapsed.log_density(self._factor(geometry, position, live))
+            + self._log_prior(position, live)
+            + jnp.sum(jnp.where(live, geometry.log_det, 0.0))
+            + self.problem.spec.prior.log_penalty(geometry.A, geometry.b)
+        )
+
+    def system(self, position: Position, live: Bool[AnyArray, " k"]) -> Collapsed:
+        """The collapsed linear-Gaussian system at a position."""
+        return self._factor(self.geometry(position), position, live)
+
+    def geometry(self, position: Position) -> Geometry:
+        """Scales and centres of the particles."""
+        log_lengths = self.problem.box.log_lengths(position.excess)
+        A, log_det = scale_matrices(self.problem.spec, log_lengths, position.shear, self.problem.d)
+        return Geometry(A, position.centre, log_det)
+
+    def noise(self, position: Position) -> Sites:
+        """Values of the likelihood's sites."""
+        return constrain(self.noise_sites(), position.noise)[0]
+
+    def noise_sites(self) -> SiteTable:
+        """Sites of the likelihood."""
+        return self.problem.spec.likelihood.sites(self.problem.x.shape[0], self.problem.noise_features.shape[1])
+
+    def start(self) -> Position:
+        """A position with all splats in the middle: what births then replace."""
+        problem, k = self.problem, self.problem.spec.n_splats
+        family, d = problem.spec.scale_family, problem.d
+        median = jnp.log(problem.lengths.median(problem.box))
+        noise = problem.spec.likelihood.start(problem.x.shape[0], problem.noise_features.shape[1])
+        return Position(
+            jnp.full((k, family.n_lengths(d)), median),
+            jnp.zeros((k, family.n_shears(d))),
+            jnp.full((k, d), 0.5),
+            jnp.full(family.n_lengths(d), median),
+            jnp.log(jnp.asarray(problem.spec.prior.typical(problem.context))),
+            unconstrain(self.noise_sites(), noise),
+        )
+
+    def _factor(self, geometry: Geometry, position: Position, live: Bool[AnyArray, " k"]) -> Collapsed:
+        problem = self.problem
+        columns = problem.features(geometry)
+        scales = jnp.where(live, jnp.exp(position.log_tau), 0.0)
+        sd = problem.spec.likelihood.data_sd(self.noise(position), problem.noise_features)
+        return collapsed.factor(columns, with_trend(scales, columns.shape[1]), problem.y, sd, problem.observed)
+
+    def _log_prior(self, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, ""]:
+        problem, spec, table = self.problem, self.problem.spec, self.noise_sites()
+        per_splat, shared = problem.lengths.log_density(position.excess, position.location, problem.box)
+        per_splat += spec.centres.log_density(position.centre)
+        per_splat += jax.vmap(lambda w: spec.scale_family.log_lkj(w, problem.d, problem.lengths.lkj))(position.shear)
+        typical = jnp.log(jnp.asarray(spec.prior.typical(problem.context)))
+        noise, log_jacobian = constrain(table, position.noise)
+        return (
+            jnp.sum(jnp.where(live, per_splat, 0.0))
+            + shared
+            + norm.logpdf(position.log_tau, typical, spec.prior.slack)
+            + log_density(table, noise)
+            + log_jacobian
+        )

@@ -1,0 +1,98 @@
+"""The point fit: what the flow ended at, in the user's units."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from bayesplat._typing import AnyArray
+from bayesplat.devices import inference
+from bayesplat.evaluate import evaluate
+from bayesplat.flow.energy import NegLogEvidence
+from bayesplat.flow.run import Run
+from bayesplat.measure import SplatMeasure
+from bayesplat.model import Specification
+from bayesplat.scaling import Scaling
+from bayesplat.tables import as_inputs
+from bayesplat.trend import trend_features
+
+
+@dataclass(frozen=True)
+class PointFit:
+    """The best of several starts of the flow.
+
+    `measure` holds the splats in the user's units, `trend` the coefficients of the trend on the unit box (in the units
+    of y), `sigma` the noise sd (its geometric mean over the data if it varies), `certificate` the nats of log evidence
+    that no single further round splat exceeds, and `runs` every start of the flow, lowest energy first.
+    """
+
+    spec: Specification
+    scaling: Scaling
+    measure: SplatMeasure
+    trend: np.ndarray
+    sigma: float
+    certificate: float
+    runs: tuple[Run, ...]
+    x: np.ndarray
+    y: np.ndarray
+    names: tuple[str, ...]
+
+    def predict(self, x_new: object) -> Float[AnyArray, " m"]:
+        """Trend plus splats at new inputs (m, d) or (m,), in the units of y. Shape (m,).
+
+        Raises BayesplatError for inputs of another dimension, text, NaN or infinity.
+        """
+        x = as_inputs(x_new, "x_new", self.measure.b.shape[1])
+        with inference():
+            trend = trend_features(self.spec.trend, self.scaling.to_box(x)) @ self.trend
+            return self.scaling.mean + np.asarray(trend + evaluate(self.measure, x)[:, 0])
+
+    @property
+    def energy(self) -> float:
+        """Lowest energy over the starts, in nats."""
+        return float(self.runs[0].state.energy)
+
+    def __str__(self) -> str:
+        energies = ", ".join(f"{float(run.state.energy):.1f}" for run in self.runs)
+        return "\n".join(
+            [
+                f"PointFit: {self.measure}",
+                f"  noise sd     {self.sigma:.4g}",
+                f"  energy       {self.energy:.2f} nats (starts: {energies})",
+                f"  certificate  no further round splat adds more than {self.certificate:.2f} nats of evidence",
+                f"  stopped      {self.runs[0].reason}",
+                f"  time         {max(run.seconds for run in self.runs):.1f} s",
+            ]
+        )
+
+    __repr__ = __str__
+
+
+def point_fit(
+    energy: NegLogEvidence, runs: list[Run], scaling: Scaling, x: np.ndarray, y: np.ndarray, names: tuple[str, ...]
+) -> PointFit:
+    """Put the end of a flow into the user's units."""
+    best = runs[0]
+    geometry = energy.geometry(best.state.position)
+    measure = SplatMeasure.from_amplitude(
+        best.amplitude[:, None] * scaling.sd,
+        scaling.extent[:, None] * np.asarray(geometry.A),
+        scaling.low + scaling.extent * np.asarray(geometry.b),
+        energy.problem.spec.mother,
+        best.state.live,
+    )
+    sigma = float(energy.noise(best.state.position)["sigma"]) * scaling.sd
+    measure = jax.tree.map(np.asarray, measure)
+    return PointFit(
+        energy.problem.spec,
+        scaling,
+        measure,
+        best.trend * scaling.sd,
+        sigma,
+        best.certificate,
+        tuple(runs),
+        x,
+        y,
+        names,
+    )

@@ -1,0 +1,137 @@
+"""One netCDF file per posterior: arrays, and the settings as JSON; written atomically, loaded fully, never pickled."""
+
+import json
+import os
+import tempfile
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from bayesplat import likelihoods, mothers, priors
+from bayesplat._checks import BayesplatError
+from bayesplat.model import Specification
+
+FORMAT = "bayesplat-posterior"
+VERSION = 1
+"""Version of the file format; raised whenever an older reader would misread a file."""
+
+_KINDS: dict[str, type] = {
+    kind.__name__ if module == "" else f"{module}.{kind.__name__}": kind
+    for module, kinds in {
+        "priors": (
+            priors.Ridge,
+            priors.RegularizedHorseshoe,
+            priors.R2D2,
+            priors.StickBreaking,
+            priors.Flat,
+            priors.Repulsive,
+            priors.Lengths,
+            priors.FreeLengths,
+            priors.Centres,
+        ),
+        "likelihoods": (likelihoods.Normal, likelihoods.StudentT),
+        "mothers": (
+            mothers.Gaussian,
+            mothers.Logistic,
+            mothers.Laplace,
+            mothers.StudentT,
+            mothers.Wendland,
+            mothers.Box,
+        ),
+    }.items()
+    for kind in kinds
+}
+"""Everything that a file may name: nothing else is ever constructed from one."""
+
+
+def spec_to_json(spec: Specification) -> dict[str, Any]:
+    """A specification as plain JSON values."""
+    return {f.name: _to_json(getattr(spec, f.name)) for f in fields(Specification)}
+
+
+def spec_from_json(values: dict[str, Any], kind: type[Specification]) -> Specification:
+    """The specification that `spec_to_json` wrote, checked again on the way in."""
+    return kind(**{name: _from_json(value) for name, value in values.items()})
+
+
+def _to_json(value: object) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        name = next(name for name, kind in _KINDS.items() if type(value) is kind)
+        return {"is": name, **{f.name: _to_json(getattr(value, f.name)) for f in fields(value)}}
+    return value
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        content = {name: _from_json(item) for name, item in value.items() if name != "is"}
+        return _KINDS[value["is"]](**content)
+    return value
+
+
+def write(tree: xr.DataTree, settings: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write to a temporary file beside `path`, flush it to disk, then rename: readers see the old file or the new.
+
+    Raises BayesplatError, naming the path, when the folder is missing or cannot be written.
+    """
+    target = Path(path)
+    marked = tree.copy()
+    marked.attrs = {"format": FORMAT, "format_version": VERSION, "settings": json.dumps(settings)}
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        os.close(handle)
+    except OSError as error:
+        raise BayesplatError(
+            f"Cannot write {target}: {error.strerror}; choose a folder that can be written."
+        ) from error
+    try:
+        marked.to_netcdf(name, engine="h5netcdf")
+        with open(name, "rb+") as written:
+            os.fsync(written.fileno())
+        os.replace(name, target)
+    except OSError as error:
+        raise BayesplatError(f"Cannot write {target}: {error.strerror or error}; nothing was changed there.") from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[xr.DataTree, dict[str, Any]]:
+    """The tree and settings of a file, loaded fully; the file is closed.
+
+    Raises BayesplatError, naming the file, when it is missing, damaged, foreign or of a newer format.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise BayesplatError(f"Expected a result file at {source}, got {'a folder' if source.is_dir() else 'nothing'}.")
+    settings = _settings(source)
+    try:
+        with xr.open_datatree(source, engine="h5netcdf") as opened:
+            return opened.load(), settings
+    except Exception as error:
+        raise _damaged(source) from error
+
+
+def _settings(source: Path) -> dict[str, Any]:
+    try:
+        with h5py.File(source, "r") as file:
+            attrs = {name: file.attrs[name] for name in ("format", "format_version", "settings") if name in file.attrs}
+    except Exception as error:
+        raise _damaged(source) from error
+    if attrs.get("format") != FORMAT:
+        raise BayesplatError(f"{source} is not a bayesplat result file; pass a file written by Posterior.save.")
+    try:
+        version, settings = int(np.ravel(attrs["format_version"])[0]), json.loads(attrs["settings"])
+    except Exception as error:
+        raise _damaged(source) from error
+    if version > VERSION:
+        raise BayesplatError(
+            f"{source} has format version {version}, this bayesplat reads up to {VERSION}; upgrade bayesplat."
+        )
+    return settings
+
+
+def _damaged(source: Path) -> BayesplatError:
+    return BayesplatError(f"{source} is damaged or not a result file: it cannot be read; restore it or fit again.")

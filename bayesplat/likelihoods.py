@@ -1,0 +1,191 @@
+"""Likelihoods: how data scatter about f, with constant or input-dependent noise.
+
+All of them are Gaussian given their sites, y_i ~ N(f_i, variance_i), so that amplitudes can be integrated out.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+from jax.scipy.special import betainc, logsumexp
+from jax.scipy.stats import norm
+from jax.scipy.stats import t as student
+from jaxtyping import Float
+from scipy.cluster.vq import kmeans2
+from scipy.special import roots_genlaguerre
+
+from bayesplat._checks import one_of, positive, positive_int
+from bayesplat._typing import AnyArray, Key, Sites
+from bayesplat.priors.sites import SiteTable, vector
+
+FLOOR = 1e-5
+"""Smallest noise sd, in sds of y: keeps the collapsed density finite in float64 when data are noise-free."""
+
+
+class NoiseField(NamedTuple):
+    """Wide fixed bumps whose weighted sum is log sigma(x) about its mean over the data; no bumps, constant noise."""
+
+    centres: np.ndarray  # (g, d) on the unit box
+    width: float  # sd of every bump
+    offset: np.ndarray  # (g,) mean of every bump over the data, so that sigma is the geometric mean noise
+
+    def features(self, x: Float[AnyArray, "n d"]) -> Float[AnyArray, "n g"]:
+        """Values of the bumps at inputs on the unit box."""
+        square = jnp.sum((x[:, None, :] - self.centres[None, :, :]) ** 2, -1)
+        return jnp.exp(-0.5 * square / self.width**2) - self.offset[None, :]
+
+
+def noise_field(x: Float[np.ndarray, "n d"], n_bumps: int) -> NoiseField:
+    """Bumps on a regular grid (d = 1) or at k-means centres of x (d >= 2), as wide as 0.7 of their spacing."""
+    d = x.shape[1]
+    if d == 1 or n_bumps < 2:
+        centres = np.linspace(0.0, 1.0, n_bumps)[:, None] * np.ones((1, d))
+        spacing = 1.0 / max(n_bumps - 1, 1)
+    else:
+        centres, _ = kmeans2(x, min(n_bumps, len(np.unique(x, axis=0))), minit="++", seed=np.random.default_rng(0))
+        gap = np.linalg.norm(centres[:, None] - centres[None], axis=-1) + 1e6 * np.eye(len(centres))
+        spacing = float(np.median(gap.min(1)))
+    field = NoiseField(centres, 0.7 * spacing, np.zeros(len(centres)))
+    return field._replace(offset=np.asarray(field.features(x)).mean(0))
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Gaussian noise: sigma ~ HalfNormal(scale); with `noise="varying"`, log sigma(x) is a sum of wide bumps."""
+
+    noise: str = "constant"
+    """"constant", or "varying" for noise that changes with x."""
+    scale: float = 1.0
+    """Scale of the prior on sigma, in sds of y."""
+    n_bumps: int = 8
+    """Number of bumps of log sigma(x), each with weight N(0, 1); used with varying noise only."""
+
+    def __post_init__(self) -> None:
+        one_of("noise", self.noise, ("constant", "varying"))
+        positive("scale", self.scale)
+        positive_int("n_bumps", self.n_bumps)
+
+    def field(self, x: Float[np.ndarray, "n d"]) -> NoiseField:
+        """The noise field that suits these inputs."""
+        return noise_field(x, self.n_bumps if self.noise == "varying" else 0)
+
+    def sites(self, n: int, g: int) -> SiteTable:
+        """Sites `sigma` (geometric mean noise sd) and, for g > 0 bumps, `noise_weight`."""
+        weights: SiteTable = {"noise_weight": vector(dist.Normal(0.0, 1.0), g)} if g else {}
+        return {"sigma": dist.HalfNormal(self.scale), **weights}
+
+    def start(self, n: int, g: int) -> Sites:
+        """Values of the sites before anything is known."""
+        weights = {"noise_weight": jnp.zeros(g)} if g else {}
+        return {"sigma": jnp.asarray(0.3 * self.scale), **weights}
+
+    def sd(self, values: Sites, features: Float[AnyArray, "n g"]) -> Float[AnyArray, " n"]:
+        """Scale of the noise at inputs with these noise features."""
+        log_ratio = features @ values["noise_weight"] if features.shape[1] else jnp.zeros(features.shape[0])
+        return jnp.sqrt((values["sigma"] * jnp.exp(log_ratio)) ** 2 + FLOOR**2)
+
+    def data_sd(self, values: Sites, features: Float[AnyArray, "n g"]) -> Float[AnyArray, " n"]:
+        """Sd of every datum about f, given all sites."""
+        return self.sd(values, features)
+
+    def log_density(
+        self, y: Float[AnyArray, "..."], f: Float[AnyArray, "..."], sd: Float[AnyArray, "..."]
+    ) -> Float[AnyArray, "..."]:
+        """Log density of y given f and the noise scale."""
+        return norm.logpdf(y, f, sd)
+
+    def cdf(
+        self, y: Float[AnyArray, "..."], f: Float[AnyArray, "..."], sd: Float[AnyArray, "..."]
+    ) -> Float[AnyArray, "..."]:
+        """Distribution function of y given f and the noise scale."""
+        return norm.cdf(y, f, sd)
+
+    def log_predictive(
+        self,
+        y: Float[AnyArray, " n"],
+        mean: Float[AnyArray, " n"],
+        var: Float[AnyArray, " n"],
+        sd: Float[AnyArray, " n"],
+    ) -> tuple[Float[AnyArray, " n"], Float[AnyArray, " n"]]:
+        """Log density and distribution function of y when f ~ N(mean, var)."""
+        total = jnp.sqrt(var + sd**2)
+        return norm.logpdf(y, mean, total), norm.cdf(y, mean, total)
+
+    def variance(self, sd: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
+        """Variance of y given f and the noise scale."""
+        return sd**2
+
+    def noise_draw(self, key: Key, sd: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
+        """One draw of y - f."""
+        return sd * jax.random.normal(key, sd.shape, sd.dtype)
+
+
+@dataclass(frozen=True)
+class StudentT(Normal):
+    """Student-t noise as a scale mixture, y_i ~ N(f_i, sigma^2 / w_i), w_i ~ Gamma(df/2, df/2): outliers weigh little."""
+
+    df: float = 4.0
+    """Degrees of freedom: small values expect many outliers; must be above 2 so that the noise has a variance."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive("df - 2", self.df - 2)
+
+    def sites(self, n: int, g: int) -> SiteTable:
+        """The sites of the Gaussian and the mixing weights `mixing` of every datum."""
+        return {**super().sites(n, g), "mixing": vector(dist.Gamma(self.df / 2, self.df / 2), n)}
+
+    def start(self, n: int, g: int) -> Sites:
+        """Values of the sites before anything is known."""
+        return {**super().start(n, g), "mixing": jnp.ones(n)}
+
+    def data_sd(self, values: Sites, features: Float[AnyArray, "n g"]) -> Float[AnyArray, " n"]:
+        """Sd of every datum about f, given the mixing weights."""
+        return self.sd(values, features) / jnp.sqrt(values["mixing"])
+
+    def log_density(
+        self, y: Float[AnyArray, "..."], f: Float[AnyArray, "..."], sd: Float[AnyArray, "..."]
+    ) -> Float[AnyArray, "..."]:
+        """Log density of y given f and the noise scale, the mixing weight integrated out."""
+        return student.logpdf(y, self.df, f, sd)
+
+    def cdf(
+        self, y: Float[AnyArray, "..."], f: Float[AnyArray, "..."], sd: Float[AnyArray, "..."]
+    ) -> Float[AnyArray, "..."]:
+        """Distribution function of y given f and the noise scale, the mixing weight integrated out."""
+        z = (y - f) / sd
+        tail = 0.5 * betainc(self.df / 2, 0.5, self.df / (self.df + z**2))
+        return jnp.where(z > 0, 1 - tail, tail)
+
+    def log_predictive(
+        self,
+        y: Float[AnyArray, " n"],
+        mean: Float[AnyArray, " n"],
+        var: Float[AnyArray, " n"],
+        sd: Float[AnyArray, " n"],
+    ) -> tuple[Float[AnyArray, " n"], Float[AnyArray, " n"]]:
+        """Log density and distribution function of y when f ~ N(mean, var): quadrature over the mixing weight."""
+        nodes, log_weights = _gamma_quadrature(self.df)
+        total = jnp.sqrt(var[:, None] + sd[:, None] ** 2 / nodes[None, :])
+        log_terms = norm.logpdf(y[:, None], mean[:, None], total) + log_weights[None, :]
+        return logsumexp(log_terms, 1), norm.cdf(y[:, None], mean[:, None], total) @ np.exp(log_weights)
+
+    def variance(self, sd: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
+        """Variance of y given f and the noise scale."""
+        return sd**2 * self.df / (self.df - 2)
+
+    def noise_draw(self, key: Key, sd: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
+        """One draw of y - f."""
+        return sd * jax.random.t(key, self.df, sd.shape, sd.dtype)
+
+
+@lru_cache
+def _gamma_quadrature(df: float, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and log weights of Gauss-Laguerre quadrature for the Gamma(df/2, df/2) distribution."""
+    nodes, weights = roots_genlaguerre(size, df / 2 - 1)
+    keep = weights > 1e-300
+    return nodes[keep] * 2 / df, np.log(weights[keep] / weights.sum())

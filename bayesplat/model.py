@@ -1,0 +1,243 @@
+"""The model: a specification, bound to data, with its pure log joint and collapsed densities on the unit box."""
+
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial import cKDTree
+
+from bayesplat import collapsed
+from bayesplat._checks import one_of, positive_int, require
+from bayesplat._typing import AnyArray, Key, Sites
+from bayesplat.collapsed import Collapsed
+from bayesplat.evaluate import heights
+from bayesplat.likelihoods import NoiseField, Normal
+from bayesplat.mothers import Gaussian, Mother
+from bayesplat.priors import AmplitudePrior, Box, Centres, Context, Lengths, RegularizedHorseshoe, shear_sites
+from bayesplat.priors.sites import SiteTable, draw, log_density
+from bayesplat.scales import Scale, family
+from bayesplat.trend import PRIOR_SD, TRENDS, trend_features
+
+OVERLAP_DRAWS, OVERLAP_ROWS = 512, 256  # prior splats and data behind the estimate of their mean square height
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What is fitted, without the data: y = trend + sum_i a_i height_i(x) + noise."""
+
+    n_splats: int = 20
+    """Number of splats k: generous, since the prior switches off those that are not needed."""
+    prior: AmplitudePrior = RegularizedHorseshoe()
+    """Prior on amplitudes: the regulariser."""
+    likelihood: Normal = Normal()
+    """How data scatter about f."""
+    mother: Mother = Gaussian()
+    """Shape of every splat."""
+    covariance: str = "full"
+    """Scale family: "spherical", "diag" or "full"; the same thing for one input."""
+    trend: str = "constant"
+    """"none", "constant" or "linear"."""
+    lengths: Lengths = Lengths()
+    """Prior on axis lengths, as fractions of each input's range."""
+    centres: Centres = Centres()
+    """Prior on centres, on the unit box."""
+
+    def __post_init__(self) -> None:
+        positive_int("n_splats", self.n_splats)
+        kinds = {
+            "prior": AmplitudePrior,
+            "likelihood": Normal,
+            "mother": Mother,
+            "lengths": Lengths,
+            "centres": Centres,
+        }
+        for name, kind in kinds.items():
+            value = getattr(self, name)
+            hint = f"; did you mean {value.__name__}()?" if isinstance(value, type) else "."
+            require(isinstance(value, kind), f"Expected `{name}` to be a {kind.__name__} object, got {value!r}{hint}")
+        family(self.covariance)
+        one_of("trend", self.trend, TRENDS)
+        self.prior.check(self.n_splats)
+
+    @property
+    def scale_family(self) -> Scale:
+        """The family of scales A."""
+        return family(self.covariance)
+
+    def __str__(self) -> str:
+        rows = [f"  {f.name:<11} {getattr(self, f.name)!r}" for f in fields(self) if f.name != "n_splats"]
+        return f"{type(self).__name__} with {self.n_splats} splats\n" + "\n".join(rows)
+
+
+class Geometry(NamedTuple):
+    """Scales and centres of all splats on the unit box."""
+
+    A: Float[AnyArray, "k d d"]
+    b: Float[AnyArray, "k d"]
+    log_det: Float[AnyArray, " k"]
+
+
+class Problem(eqx.Module):
+    """A specification bound to standardised data; everything that the densities need, as one pytree."""
+
+    x: Float[AnyArray, "n d"]
+    y: Float[AnyArray, " n"]  # standardised, 0 where missing
+    observed: Float[AnyArray, " n"]  # 1 or 0
+    noise_features: Float[AnyArray, "n g"]
+    overlap: Float[AnyArray, ""]  # mean square height of one splat over the data, a priori
+    n_observed: Float[AnyArray, ""]
+    spacing: Float[AnyArray, ""]  # typical distance of neighbouring data, per axis
+    grid: Float[AnyArray, ""]  # n^(-1/d)
+    spec: Specification = eqx.field(static=True)
+
+    @property
+    def d(self) -> int:
+        """Number of inputs."""
+        return self.x.shape[1]
+
+    @property
+    def box(self) -> Box:
+        """What the geometry priors know of the inputs."""
+        return Box(self.d, self.spacing, self.grid)
+
+    @property
+    def context(self) -> Context:
+        """What the amplitude prior knows of the problem."""
+        return Context(self.spec.n_splats, self.n_observed, self.overlap)
+
+    @property
+    def lengths(self) -> Lengths:
+        """The prior on lengths, after the amplitude prior's say."""
+        return self.spec.prior.lengths(self.spec.lengths)
+
+    def sites(self) -> SiteTable:
+        """Every parameter's prior, by name."""
+        return {
+            **geometry_sites(self.spec, self.box),
+            **self.spec.prior.sites(self.spec.n_splats),
+            **self.spec.likelihood.sites(self.x.shape[0], self.noise_features.shape[1]),
+        }
+
+    def geometry(self, values: Sites) -> Geometry:
+        """Scales and centres at these values."""
+        return geometry(self.spec, values, self.box)
+
+    def features(self, geometry: Geometry) -> Float[AnyArray, "n r"]:
+        """Heights of all splats at the data, then the trend's columns."""
+        return features(self.spec, geometry, self.x)
+
+    def factor(self, values: Sites) -> Collapsed:
+        """The collapsed system at these values: amplitudes and trend integrated out."""
+        return self.factor_at(self.geometry(values), values)
+
+    def factor_at(self, geometry: Geometry, values: Sites) -> Collapsed:
+        """The collapsed system, when the geometry at these values is at hand."""
+        scales = self.spec.prior.scales(values, self.context, values["sigma"])
+        columns = self.features(geometry)
+        sd = self.spec.likelihood.data_sd(values, self.noise_features)
+        return collapsed.factor(columns, with_trend(scales, columns.shape[1]), self.y, sd, self.observed)
+
+    def log_joint(self, values: Sites) -> Float[AnyArray, ""]:
+        """Log p(values) + log p(y | values), amplitudes and trend integrated out."""
+        return log_density(self.sites(), values) + self.log_rest(values)
+
+    def log_rest(self, values: Sites) -> Float[AnyArray, ""]:
+        """What the log joint holds beyond the sites' own priors: the collapsed likelihood and the repulsion."""
+        geometry = self.geometry(values)
+        return collapsed.log_density(self.factor_at(geometry, values)) + self.spec.prior.log_penalty(
+            geometry.A, geometry.b
+        )
+
+    def leave_one_out(self, values: Sites) -> tuple[Float[AnyArray, " n"], Float[AnyArray, " n"]]:
+        """Log density and distribution function of every y_i under p(. | y_-i, values)."""
+        mean, var = collapsed.leave_one_out(self.factor(values))
+        sd = self.spec.likelihood.sd(values, self.noise_features)
+        return self.spec.likelihood.log_predictive(self.y, mean, var, sd)
+
+    def coefficients(self, values: Sites, key: Key) -> Float[AnyArray, " r"]:
+        """An exact draw of amplitudes, then trend coefficients, given the rest."""
+        return collapsed.draw_coefficients(self.factor(values), key)
+
+
+def geometry_sites(spec: Specification, box: Box) -> SiteTable:
+    """Sites of scales and centres."""
+    lengths = spec.prior.lengths(spec.lengths)
+    return {
+        **lengths.sites(spec.n_splats, spec.scale_family, box),
+        **shear_sites(spec.n_splats, spec.scale_family, box.d, lengths.lkj),
+        **spec.centres.sites(spec.n_splats, box),
+    }
+
+
+def geometry(spec: Specification, values: Sites, box: Box) -> Geometry:
+    """Scales and centres from the values of the geometry sites."""
+    log_lengths = box.log_lengths(spec.prior.lengths(spec.lengths).excess(values))
+    shears = values.get("shear", jnp.zeros((spec.n_splats, 0)))
+    A, log_det = scale_matrices(spec, log_lengths, shears, box.d)
+    return Geometry(A, values["centre"], log_det)
+
+
+def scale_matrices(
+    spec: Specification, log_lengths: Float[AnyArray, "k q"], shears: Float[AnyArray, "k c"], d: int
+) -> tuple[Float[AnyArray, "k d d"], Float[AnyArray, " k"]]:
+    """Scales A and log|det A| of all splats."""
+    return jax.vmap(lambda length, shear: spec.scale_family.constrain(length, shear, d))(log_lengths, shears)
+
+
+def features(spec: Specification, geometry: Geometry, x: Float[AnyArray, "n d"]) -> Float[AnyArray, "n r"]:
+    """Heights of all splats at inputs on the unit box, then the trend's columns."""
+    return jnp.concatenate([heights(geometry.A, geometry.b, x, spec.mother), trend_features(spec.trend, x)], 1)
+
+
+def with_trend(scales: Float[AnyArray, " k"], r: int) -> Float[AnyArray, " r"]:
+    """Prior sds of all r coefficients: the amplitudes' and then the trend's."""
+    return jnp.concatenate([scales, jnp.full(r - scales.shape[0], PRIOR_SD)])
+
+
+def bind(spec: Specification, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], field: NoiseField) -> Problem:
+    """Bind a specification to inputs on the unit box and standardised outputs (NaN = missing)."""
+    observed = (~np.isnan(y)).astype(x.dtype)
+    box = data_box(x)
+    overlap = _mean_square_height(spec, x, box)
+    return Problem(
+        jnp.asarray(x),
+        jnp.asarray(np.where(observed > 0, y, 0.0)),
+        jnp.asarray(observed),
+        jnp.asarray(field.features(x)),
+        jnp.asarray(overlap),
+        jnp.asarray(observed.sum()),
+        jnp.asarray(box.spacing),
+        jnp.asarray(box.grid),
+        spec,
+    )
+
+
+def data_box(x: Float[np.ndarray, "n d"]) -> Box:
+    """Spacing of distinct inputs: the median distance to the nearest neighbour, per axis."""
+    distinct = np.unique(x, axis=0)
+    n, d = distinct.shape
+    grid = max(n, 2) ** (-1.0 / d)
+    if n < 2:
+        return Box(d, grid, grid)
+    nearest = cKDTree(distinct).query(distinct, 2)[0][:, 1]
+    return Box(d, float(np.median(nearest)) / np.sqrt(d), grid)
+
+
+def _mean_square_height(spec: Specification, x: Float[np.ndarray, "n d"], box: Box) -> Float[AnyArray, ""]:
+    """E[height^2] of one prior splat at the data, by Monte Carlo with a fixed key."""
+    rows = np.random.default_rng(0).choice(len(x), OVERLAP_ROWS)
+    return _overlap(spec, jnp.asarray(x[rows]), jnp.asarray(box.spacing), jnp.asarray(box.grid))
+
+
+@eqx.filter_jit
+def _overlap(
+    spec: Specification, x: Float[AnyArray, "n d"], spacing: Float[AnyArray, ""], grid: Float[AnyArray, ""]
+) -> Float[AnyArray, ""]:
+    many = replace(spec, n_splats=OVERLAP_DRAWS)
+    box = Box(x.shape[1], spacing, grid)
+    splats = geometry(many, draw(geometry_sites(many, box), jax.random.key(0)), box)
+    return jnp.mean(heights(splats.A, splats.b, x, spec.mother) ** 2)

@@ -1,0 +1,129 @@
+"""Predictions from posterior draws, in blocks of rows: f or new observations at new inputs, without the training data."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import logsumexp
+from jaxtyping import Float
+
+from bayesplat._typing import AnyArray, Sites
+from bayesplat.likelihoods import NoiseField
+from bayesplat.model import Geometry, Specification, features
+
+PAIRS = 2**22
+"""Values of f (draws x rows) held at a time."""
+
+
+class Sample(NamedTuple):
+    """Draws that predictions need, chains joined, on the unit box and standardised output."""
+
+    A: Float[AnyArray, "s k d d"]
+    b: Float[AnyArray, "s k d"]
+    coefficients: Float[AnyArray, "s r"]  # amplitudes, then trend
+    noise: Sites  # `sigma` (s,) and, for varying noise, `noise_weight` (s, g)
+
+
+class Prediction(NamedTuple):
+    """What is predicted at each row, in the units of y."""
+
+    mean: np.ndarray  # (m,)
+    sd: np.ndarray  # (m,)
+    lower: np.ndarray  # (m,) end of the equal-tailed interval
+    upper: np.ndarray  # (m,)
+    prob: float  # probability of the interval
+    kind: str  # "function": f alone; "observation": f plus noise
+
+    def __str__(self) -> str:
+        return f"Prediction of the {self.kind} at {self.mean.size} rows, with {self.prob:.0%} equal-tailed intervals"
+
+
+def predict(
+    spec: Specification, sample: Sample, field: NoiseField, x: Float[np.ndarray, "m d"], prob: float, kind: str
+) -> Prediction:
+    """Mean, sd and equal-tailed interval at inputs on the unit box, standardised output."""
+    tails = ((1 - prob) / 2, (1 + prob) / 2)
+    parts = []
+    for rows in _blocks(x, sample):
+        if kind == "function":
+            f = np.asarray(functions(spec, sample, rows))
+            parts.append((f.mean(0), f.std(0), *np.quantile(f, tails, axis=0)))
+        else:
+            parts.append(jax.tree.map(np.asarray, _observation(spec, sample, field, rows, tails)))
+    mean, sd, lower, upper = (np.concatenate(part)[: len(x)] for part in zip(*parts, strict=True))
+    return Prediction(mean, sd, lower, upper, prob, kind)
+
+
+def log_predictive_density(
+    spec: Specification, sample: Sample, field: NoiseField, x: Float[np.ndarray, "m d"], y: Float[np.ndarray, " m"]
+) -> Float[np.ndarray, " m"]:
+    """Log p(y | data) at every row: the log of the mean density over draws, standardised output."""
+    padded = np.concatenate([y, np.zeros(-len(y) % _rows(sample))])
+    blocks = padded.reshape(-1, _rows(sample))
+    scores = [
+        _score(spec, sample, field, rows, target) for rows, target in zip(_blocks(x, sample), blocks, strict=True)
+    ]
+    return np.concatenate([np.asarray(score) for score in scores])[: len(x)]
+
+
+def _rows(sample: Sample) -> int:
+    return int(np.clip(PAIRS // len(sample.A), 16, 256))
+
+
+def _blocks(x: Float[np.ndarray, "m d"], sample: Sample) -> list[np.ndarray]:
+    """Blocks of equally many rows, the last one filled up, so that every block runs the same compiled code."""
+    rows = _rows(sample)
+    padded = np.concatenate([x, np.repeat(x[:1], -len(x) % rows, axis=0)])
+    return list(padded.reshape(-1, rows, x.shape[1]))
+
+
+@eqx.filter_jit
+def functions(spec: Specification, sample: Sample, x: Float[AnyArray, "m d"]) -> Float[AnyArray, "s m"]:
+    """F = trend + splats of every draw at inputs on the unit box."""
+
+    def one(A: AnyArray, b: AnyArray, coefficients: AnyArray) -> AnyArray:
+        return features(spec, Geometry(A, b, jnp.zeros(b.shape[0])), x) @ coefficients
+
+    return jax.lax.map(lambda draw: one(*draw), (sample.A, sample.b, sample.coefficients), batch_size=16)
+
+
+def _noise_sd(
+    spec: Specification, sample: Sample, field: NoiseField, x: Float[AnyArray, "m d"]
+) -> Float[AnyArray, "s m"]:
+    at = field.features(x)
+    return jax.vmap(lambda noise: spec.likelihood.sd(noise, at))(sample.noise)
+
+
+@eqx.filter_jit
+def _score(
+    spec: Specification, sample: Sample, field: NoiseField, x: Float[AnyArray, "m d"], y: Float[AnyArray, " m"]
+) -> Float[AnyArray, " m"]:
+    sd = _noise_sd(spec, sample, field, x)
+    log_density = spec.likelihood.log_density(y[None, :], functions(spec, sample, x), sd)
+    return logsumexp(log_density, 0) - jnp.log(sd.shape[0])
+
+
+@eqx.filter_jit
+def _observation(
+    spec: Specification, sample: Sample, field: NoiseField, x: Float[AnyArray, "m d"], tails: tuple[float, float]
+) -> tuple[Float[AnyArray, " m"], ...]:
+    """Moments and quantiles of a new observation: exact for the mixture over draws, so nothing is simulated."""
+    likelihood = spec.likelihood
+    f, sd = functions(spec, sample, x), _noise_sd(spec, sample, field, x)
+    mean, variance = f.mean(0), f.var(0) + likelihood.variance(sd).mean(0)
+
+    def quantile(prob: float) -> Float[AnyArray, " m"]:
+        def halve(_: int, ends: tuple[AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray]:
+            low, high = ends
+            middle = 0.5 * (low + high)
+            below = likelihood.cdf(middle[None, :], f, sd).mean(0) < prob
+            return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+        # Cantelli: a quantile lies within sqrt((1 - p) / p) sds of the mean, whatever the distribution
+        reach = jnp.sqrt(variance * max(prob / (1 - prob), (1 - prob) / prob))
+        low, high = jax.lax.fori_loop(0, 40, halve, (mean - reach, mean + reach))
+        return 0.5 * (low + high)
+
+    return mean, jnp.sqrt(variance), quantile(tails[0]), quantile(tails[1])

@@ -1,0 +1,21 @@
+"""The model as a NumPyro program, and as a potential on unconstrained coordinates; tests hold the two equal."""
+
+import numpyro
+from jaxtyping import Float
+
+from bayesplat._typing import AnyArray, Sites
+from bayesplat.model import Problem
+from bayesplat.priors.sites import constrain
+
+
+def program(problem: Problem) -> Sites:
+    """NumPyro program over every site but the amplitudes, which are integrated out by one factor."""
+    values = {name: numpyro.sample(name, prior) for name, prior in problem.sites().items()}
+    numpyro.factor("collapsed", problem.log_rest(values))
+    return values
+
+
+def potential(problem: Problem, position: Sites) -> Float[AnyArray, ""]:
+    """Minus the log joint at an unconstrained position, with the log Jacobian of the change of coordinates."""
+    values, log_jacobian = constrain(problem.sites(), position)
+    return -(problem.log_joint(values) + log_jacobian)

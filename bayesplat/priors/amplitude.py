@@ -1,0 +1,318 @@
+"""Priors on amplitudes a_i = v_i rho(0) / |det A_i|: scale mixtures of normals, so that amplitudes can be integrated out.
+
+Given the sites of a prior, a_i ~ N(0, scale_i^2) independently, in units of sd(y). One dial each.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jaxtyping import Float
+
+from bayesplat._checks import fraction, positive, require
+from bayesplat._typing import AnyArray, Sites
+from bayesplat.priors.geometry import FreeLengths, Lengths
+from bayesplat.priors.repulsion import log_repulsion
+from bayesplat.priors.sites import SiteTable, vector
+
+
+class Context(NamedTuple):
+    """What an amplitude prior knows of the problem, so that its dial means the same on every data set."""
+
+    k: int  # number of splats
+    n: Float[AnyArray, ""] | int  # number of observed data
+    overlap: Float[AnyArray, ""] | float  # mean square height of one splat over the data, a priori
+
+
+class AmplitudePrior:
+    """A scale mixture of normals over the amplitudes of k splats."""
+
+    @abstractmethod
+    def sites(self, k: int) -> SiteTable:
+        """Sites of the prior, standardised so that they know nothing of the data."""
+
+    @abstractmethod
+    def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
+        """Prior sd of every amplitude given the sites and the noise level `sigma`."""
+
+    @abstractmethod
+    def typical(self, context: Context) -> Float[AnyArray, ""] | float:
+        """Amplitude sd around which a point fit's one shared scale is held."""
+
+    @abstractmethod
+    def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
+        """Values of the sites from which a chain starts, given the amplitudes of a point fit (largest first)."""
+
+    @property
+    def slack(self) -> float:
+        """Sd of the log of a point fit's shared amplitude scale around `typical`."""
+        return 1.0
+
+    def lengths(self, lengths: Lengths) -> Lengths:
+        """The prior on lengths to use, given the model's own."""
+        return lengths
+
+    def log_penalty(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, ""]:
+        """Log of an unnormalised factor that couples the splats; zero unless the prior says otherwise."""
+        return jnp.zeros(())
+
+    def check(self, k: int) -> None:
+        """Refuse a number of splats that the prior's dial does not fit."""
+
+
+@dataclass(frozen=True)
+class Ridge(AmplitudePrior):
+    """Equal Gaussian amplitudes, a_i ~ N(0, tau^2): the plain baseline."""
+
+    scale: float = 1.0
+    """Prior sd of f, in sds of y: tau = scale * HalfNormal(1) / sqrt(k * overlap)."""
+
+    def __post_init__(self) -> None:
+        positive("scale", self.scale)
+
+    def sites(self, k: int) -> SiteTable:
+        """The one site `tau`."""
+        return {"tau": dist.HalfNormal(1.0)}
+
+    def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
+        """Prior sd of every amplitude."""
+        return jnp.full(context.k, self.typical(context)) * values["tau"]
+
+    def typical(self, context: Context) -> Float[AnyArray, ""] | float:
+        """Amplitude sd at tau = 1."""
+        return self.scale / (context.k * context.overlap) ** 0.5
+
+    def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
+        """Start at the root mean square amplitude."""
+        return {"tau": jnp.clip(jnp.sqrt(jnp.mean(amplitude**2)) / self.typical(context), 0.2, 3.0)}
+
+
+@dataclass(frozen=True)
+class RegularizedHorseshoe(AmplitudePrior):
+    """A few large amplitudes among many small ones (piironen2017).
+
+    a_i ~ N(0, tau^2 l_i^2), l_i^2 = c^2 lambda_i^2 / (c^2 + tau^2 lambda_i^2), lambda_i ~ HalfCauchy(1),
+    tau ~ HalfCauchy(tau_0), tau_0 = n_active / (k - n_active) * sigma / sqrt(n * overlap).
+    """
+
+    n_active: float = 5.0
+    """How many splats are expected to matter."""
+    slab_scale: float = 2.0
+    """Scale c of the largest amplitudes, in sds of y."""
+    slab_df: float = 4.0
+    """Degrees of freedom of the slab: c^2 ~ slab_scale^2 InverseGamma(slab_df / 2, slab_df / 2)."""
+
+    def __post_init__(self) -> None:
+        for name in ("n_active", "slab_scale", "slab_df"):
+            positive(name, getattr(self, name))
+
+    def check(self, k: int) -> None:
+        """Refuse more active splats than there are."""
+        require(
+            self.n_active < k,
+            f"Expected `n_active` below the number of splats ({k}), got {self.n_active:g}; "
+            "lower n_active or raise n_splats.",
+        )
+
+    def sites(self, k: int) -> SiteTable:
+        """Sites `tau`, `slab` and the local scales `lam`."""
+        return {
+            "tau": dist.HalfCauchy(1.0),
+            "lam": vector(dist.HalfCauchy(1.0), k),
+            "slab": dist.InverseGamma(self.slab_df / 2, self.slab_df / 2),
+        }
+
+    def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
+        """Prior sd of every amplitude: the harmonic sum of the local scale and the slab."""
+        local = self._tau_0(context, sigma) * values["tau"] * values["lam"]
+        slab = self.slab_scale * jnp.sqrt(values["slab"])
+        return local / jnp.sqrt(1 + (local / slab) ** 2)
+
+    def typical(self, context: Context) -> Float[AnyArray, ""] | float:
+        """Half the slab."""
+        return 0.5 * self.slab_scale
+
+    def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
+        """Local scales at the size of each amplitude, within the bulk of their prior."""
+        lam = jnp.clip(jnp.abs(amplitude) / self._tau_0(context, sigma), 0.3, 300.0)
+        return {"tau": jnp.ones(()), "lam": lam, "slab": jnp.ones(())}
+
+    def _tau_0(self, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
+        odds = self.n_active / (context.k - self.n_active)
+        return odds * sigma / (context.n * context.overlap) ** 0.5
+
+
+@dataclass(frozen=True)
+class R2D2(AmplitudePrior):
+    """A prior on the share of variance that f explains, split between splats (zhang2022).
+
+    a_i ~ N(0, sigma^2 W phi_i / overlap), W = R^2 / (1 - R^2), R^2 ~ Beta with mean `r2`, phi ~ Dirichlet(share).
+    """
+
+    r2: float = 0.7
+    """Prior mean of the share of the variance of y that f explains."""
+    precision: float = 4.0
+    """Precision of that Beta prior (the sum of its two parameters)."""
+    share: float = 0.5
+    """Dirichlet parameter of the split: below 1, a few splats take most of the variance."""
+
+    def __post_init__(self) -> None:
+        fraction("r2", self.r2)
+        positive("precision", self.precision)
+        positive("share", self.share)
+
+    def sites(self, k: int) -> SiteTable:
+        """Sites `r2` and `part`: Gamma variables whose normalised values are the Dirichlet split."""
+        return {
+            "r2": dist.Beta(self.r2 * self.precision, (1 - self.r2) * self.precision),
+            "part": vector(dist.Gamma(self.share, 1.0), k),
+        }
+
+    def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
+        """Prior sd of every amplitude."""
+        ratio = values["r2"] / (1 - values["r2"])
+        split = values["part"] / jnp.sum(values["part"])
+        return sigma * jnp.sqrt(ratio * split / context.overlap)
+
+    def typical(self, context: Context) -> Float[AnyArray, ""] | float:
+        """The expected explained variance shared equally."""
+        return (self.r2 / (context.k * context.overlap)) ** 0.5
+
+    def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
+        """A split in proportion to the squared amplitudes of the point fit."""
+        square = amplitude**2 + 1e-2 * jnp.mean(amplitude**2) + 1e-12
+        ratio = jnp.sum(square) * context.overlap / sigma**2
+        return {
+            "r2": jnp.clip(ratio / (1 + ratio), 0.05, 0.99),
+            "part": jnp.maximum(self.share * context.k * square / jnp.sum(square), 1e-3),
+        }
+
+
+@dataclass(frozen=True)
+class StickBreaking(AmplitudePrior):
+    """Importance that falls with the index: a_i ~ N(0, tau^2 w_i), w from broken sticks (ishwaran2001).
+
+    w_i proportional to beta_i prod_{j<i} (1 - beta_j), beta_i ~ Beta(1, concentration), sum_i w_i = 1.
+    """
+
+    concentration: float = 3.0
+    """How slowly importance falls: about concentration * log(1 + k / concentration) splats matter."""
+    scale: float = 1.0
+    """Prior sd of f, in sds of y: tau = scale * HalfNormal(1) / sqrt(overlap)."""
+
+    def __post_init__(self) -> None:
+        positive("concentration", self.concentration)
+        positive("scale", self.scale)
+
+    def sites(self, k: int) -> SiteTable:
+        """Sites `tau` and `stick`."""
+        return {
+            "tau": dist.HalfNormal(1.0),
+            "stick": dist.Beta(jnp.ones(k), jnp.full(k, self.concentration)).to_event(1),
+        }
+
+    def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
+        """Prior sd of every amplitude."""
+        log_left = jnp.cumsum(jnp.log1p(-values["stick"]))
+        log_weight = jnp.log(values["stick"]) + jnp.concatenate([jnp.zeros(1), log_left[:-1]])
+        weight = jnp.exp(log_weight)
+        return self.scale * values["tau"] * jnp.sqrt(weight / jnp.sum(weight) / context.overlap)
+
+    def typical(self, context: Context) -> Float[AnyArray, ""] | float:
+        """The scale of f shared among the splats expected to matter."""
+        active = min(context.k, 1 + self.concentration)
+        return self.scale / (active * context.overlap) ** 0.5
+
+    def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
+        """Sticks that break in proportion to the squared amplitudes, largest first."""
+        square = amplitude**2 + 1e-3 * jnp.mean(amplitude**2) + 1e-12
+        weight = square / jnp.sum(square)
+        left = jnp.cumsum(weight[::-1])[::-1]
+        tau = jnp.sqrt(jnp.sum(square) * context.overlap) / self.scale
+        return {"tau": jnp.clip(tau, 0.2, 3.0), "stick": jnp.clip(weight / left, 0.02, 0.9)}
+
+
+@dataclass(frozen=True)
+class Flat(AmplitudePrior):
+    """No regularisation: amplitudes 100 sds of y wide, lengths free within the box. Only to show the overfitting."""
+
+    def sites(self, k: int) -> SiteTable:
+        """No sites."""
+        return {}
+
+    def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
+        """Prior sd of every amplitude: 100."""
+        return jnp.full(context.k, 100.0)
+
+    def typical(self, context: Context) -> Float[AnyArray, ""] | float:
+        """Amplitude sd, 100."""
+        return 100.0
+
+    @property
+    def slack(self) -> float:
+        """The scale is known: a point fit may not shrink it."""
+        return 1e-3
+
+    def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
+        """Nothing to start."""
+        return {}
+
+    def lengths(self, lengths: Lengths) -> Lengths:
+        """Lengths without a preference."""
+        return FreeLengths(lengths.typical, lengths.uncertainty, lengths.spread, lengths.tails, lengths.lkj)
+
+
+@dataclass(frozen=True)
+class Repulsive(AmplitudePrior):
+    """Another prior times a repulsion between splats, so that no +v/-v pair sits in one place (petralia2012).
+
+    The factor is prod_{i<j} (1 - c_ij^2)^strength, with c_ij the Bhattacharyya coefficient of the two splats'
+    Gaussians: 1 for two splats in the same place with the same shape, 0 for splats far apart. Costs O(k^2).
+    """
+
+    base: AmplitudePrior = Ridge()
+    """The prior on amplitudes."""
+    strength: float = 1.0
+    """Exponent of the repulsion: 0.5 is mild, 3 is strong."""
+
+    def __post_init__(self) -> None:
+        positive("strength", self.strength)
+        require(
+            isinstance(self.base, AmplitudePrior) and not isinstance(self.base, Repulsive),
+            f"Expected `base` to be one of the other priors, got {self.base!r}.",
+        )
+
+    def sites(self, k: int) -> SiteTable:
+        """The sites of the base."""
+        return self.base.sites(k)
+
+    def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
+        """The scales of the base."""
+        return self.base.scales(values, context, sigma)
+
+    def typical(self, context: Context) -> Float[AnyArray, ""] | float:
+        """The typical scale of the base."""
+        return self.base.typical(context)
+
+    @property
+    def slack(self) -> float:
+        """The slack of the base."""
+        return self.base.slack
+
+    def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
+        """The start of the base."""
+        return self.base.start(amplitude, context, sigma)
+
+    def lengths(self, lengths: Lengths) -> Lengths:
+        """The lengths of the base."""
+        return self.base.lengths(lengths)
+
+    def log_penalty(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, ""]:
+        """Log of the repulsion."""
+        return self.strength * log_repulsion(A, b)
+
+    def check(self, k: int) -> None:
+        """What the base refuses."""
+        self.base.check(k)

@@ -1,0 +1,42 @@
+"""Named parameter sites: a table of independent priors, its draws, its density, and its unconstrained coordinates."""
+
+import jax
+import jax.numpy as jnp
+import numpyro.distributions as dist
+from jaxtyping import Float
+
+from bayesplat._typing import AnyArray, Key, Sites
+
+type SiteTable = dict[str, dist.Distribution]
+"""Name of each site and its prior. Sites are independent a priori: hierarchies are written non-centred."""
+
+
+def vector(prior: dist.Distribution, *shape: int) -> dist.Distribution:
+    """Independent copies of a scalar `prior` in an array of `shape`, with one joint density."""
+    return prior.expand(shape).to_event(len(shape))
+
+
+def draw(table: SiteTable, key: Key) -> Sites:
+    """One draw of every site from its prior."""
+    keys = jax.random.split(key, max(len(table), 1))
+    return {name: table[name].sample(keys[i]) for i, name in enumerate(sorted(table))}
+
+
+def log_density(table: SiteTable, values: Sites) -> Float[AnyArray, ""]:
+    """Log prior density of all sites, in their own (constrained) coordinates."""
+    return sum((table[name].log_prob(values[name]) for name in sorted(table)), jnp.zeros(()))
+
+
+def constrain(table: SiteTable, position: Sites) -> tuple[Sites, Float[AnyArray, ""]]:
+    """Values of the sites at an unconstrained `position`, with log |d values / d position|."""
+    values, log_jacobian = {}, jnp.zeros(())
+    for name in sorted(table):
+        bijection = dist.biject_to(table[name].support)
+        values[name] = bijection(position[name])
+        log_jacobian += jnp.sum(bijection.log_abs_det_jacobian(position[name], values[name]))
+    return values, log_jacobian
+
+
+def unconstrain(table: SiteTable, values: Sites) -> Sites:
+    """Unconstrained position of the sites at `values`: the inverse of `constrain`."""
+    return {name: dist.biject_to(table[name].support).inv(values[name]) for name in sorted(table)}

@@ -1,0 +1,244 @@
+"""Splat regression: the one class that users start from, and the only place that sees both the flow and the posterior."""
+
+import os
+import time
+import warnings
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from bayesplat._checks import one_of, positive_int, require
+from bayesplat.devices import choose_device, inference
+from bayesplat.diagnostics.convert import nuts_stats, to_datatree
+from bayesplat.flow import run as flow
+from bayesplat.flow.chain_start import chain_start
+from bayesplat.flow.energy import NegLogEvidence
+from bayesplat.flow.result import PointFit, point_fit
+from bayesplat.likelihoods import NoiseField
+from bayesplat.model import Problem, Specification, bind
+from bayesplat.posterior import nuts, svi
+from bayesplat.posterior.draws import Draw, complete_all, prior_draws
+from bayesplat.priors.sites import unconstrain
+from bayesplat.progress import display
+from bayesplat.results import Posterior, load_posterior
+from bayesplat.scaling import Scaling, fit_scaling
+from bayesplat.tables import Data, as_data, as_inputs
+
+PRIOR_DRAWS = 500
+"""Draws behind the `prior` and `prior_predictive` groups of a posterior."""
+
+
+class PriorPredictive(NamedTuple):
+    """What the prior expects before any data: draws of f, y and sigma at the inputs asked for."""
+
+    x: np.ndarray  # (n, d)
+    f: np.ndarray  # (draws, n)
+    y: np.ndarray  # (draws, n)
+    sigma: np.ndarray  # (draws,)
+
+    def __str__(self) -> str:
+        return (
+            f"PriorPredictive: {self.f.shape[0]} draws at {self.f.shape[1]} inputs; sd of f {self.f.std():.3g}, "
+            f"sd of y {self.y.std():.3g}, median sigma {np.median(self.sigma):.3g}"
+        )
+
+
+class _Bound(NamedTuple):
+    """Checked data and the problem that they make; rows with missing y are dropped."""
+
+    data: Data
+    rows: np.ndarray
+    scaling: Scaling
+    field: NoiseField
+    problem: Problem
+
+
+class SplatModel(Specification):
+    """A splat regression: y = trend + sum_i a_i height_i(x) + noise (daniels2025splat).
+
+    Start here: `SplatModel().fit(x, y)` for a point fit, `.sample(x, y)` for the posterior. All arguments have
+    defaults; `print(model)` shows every one of them.
+    """
+
+    def fit(self, x: object, y: object, seed: int = 0, starts: int = 4, progress: bool | None = None) -> PointFit:
+        """Point fit by the Wasserstein-Fisher-Rao flow: the best of several starts.
+
+        x: (n, d) or (n,), arrays or frames, in any units; y: (n,), NaN = missing. Ctrl-C returns the best so far.
+        Raises BayesplatError for data that cannot be fitted.
+        """
+        bound = _bind(self, x, y)
+        return _flow(bound, seed, positive_int("starts", starts), progress)
+
+    def sample(
+        self,
+        x: object,
+        y: object,
+        method: str = "nuts",
+        chains: int = 4,
+        warmup: int = 500,
+        draws: int = 500,
+        seed: int = 0,
+        start: PointFit | None = None,
+        guide: str = "lowrank",
+        target_accept: float = 0.9,
+        max_tree_depth: int = 8,
+        progress: bool | None = None,
+    ) -> Posterior:
+        """Draws from the posterior, by NUTS (`method="nuts"`) or a variational approximation (`method="svi"`).
+
+        Every NUTS chain starts from its own run of the flow; `start` takes the runs of an earlier `fit` of the same
+        data. With "svi", `guide` is "normal", "lowrank" or "laplace", and `chains * draws` draws make one chain.
+        Ctrl-C keeps the draws there are. Raises BayesplatError for data or settings that cannot be used.
+        """
+        one_of("method", method, ("nuts", "svi"))
+        one_of("guide", guide, svi.GUIDES)
+        for name, value in (
+            ("chains", chains),
+            ("draws", draws),
+            ("warmup", warmup),
+            ("max_tree_depth", max_tree_depth),
+        ):
+            positive_int(name, value)
+        require(draws >= 4, f"Expected `draws` of at least 4, got {draws}.")
+        began = time.perf_counter()
+        bound = _bind(self, x, y)
+        fit = start if start is not None else _flow(bound, seed, chains if method == "nuts" else 4, progress)
+        require(
+            fit.x.shape == bound.data.x.shape and np.array_equal(fit.x, bound.data.x),
+            "Expected `start` to be a fit of the same data; call fit with this x and y.",
+        )
+        settings = nuts.Settings(warmup, draws, target_accept, max_tree_depth)
+        with inference(_device(bound)):
+            key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
+            values = _starts(bound, fit, chains if method == "nuts" else 1)
+            if method == "nuts":
+                positions, stats, how = _nuts(bound, values, key, settings, progress)
+            else:
+                positions, stats, how = _svi(bound, values[0], key, svi.Settings(guide, draws=chains * draws), progress)
+            posterior: Draw = jax.tree.map(np.asarray, complete_all(bound.problem, positions, complete_key))
+            prior: Draw = jax.tree.map(np.asarray, prior_draws(bound.problem, PRIOR_DRAWS, prior_key))
+        rows = bound.rows
+        tree = to_datatree(
+            self,
+            bound.scaling,
+            posterior,
+            prior,
+            stats,
+            bound.data.x[rows],
+            bound.data.y[rows],
+            rows,
+            bound.data.names,
+            bound.field,
+        )
+        info = {"method": method, "seed": seed, "seconds": time.perf_counter() - began, **how, **_environment(bound)}
+        return Posterior(self, bound.scaling, bound.data.names, tree, info)
+
+    def prior_predictive(self, x: object, draws: int = 100, seed: int = 0, y: object = None) -> PriorPredictive:
+        """What the prior expects at inputs x before any data: look at it before fitting.
+
+        Without y, outputs are in sds of y about its mean; with y, in y's units.
+        """
+        inputs = as_inputs(x)
+        outputs = np.linspace(-1.0, 1.0, len(inputs)) if y is None else y
+        bound = _bind(self, inputs, outputs, quiet=True)
+        with inference():
+            draw = jax.tree.map(
+                np.asarray, prior_draws(bound.problem, positive_int("draws", draws), jax.random.key(seed))
+            )
+        mean, sd = (0.0, 1.0) if y is None else (bound.scaling.mean, bound.scaling.sd)
+        sigma = sd * draw.values["sigma"][0]
+        return PriorPredictive(inputs[bound.rows], mean + sd * draw.f[0], mean + sd * draw.replicate[0], sigma)
+
+
+def load(path: str | os.PathLike[str]) -> Posterior:
+    """Read a posterior from the file that `Posterior.save` wrote; the training data are not needed.
+
+    Raises BayesplatError, naming the file, if it is missing, damaged, foreign or of a newer format.
+    """
+    return load_posterior(path, SplatModel)
+
+
+def _bind(spec: Specification, x: object, y: object, quiet: bool = False) -> _Bound:
+    data = as_data(x, y)
+    rows = np.flatnonzero(~np.isnan(data.y))
+    scaling = fit_scaling(data.x[rows], data.y[rows])
+    if not quiet:
+        _warn(data, rows, scaling, spec)
+    box = scaling.to_box(data.x[rows])
+    field = spec.likelihood.field(box)
+    with inference():
+        return _Bound(data, rows, scaling, field, bind(spec, box, scaling.to_standard(data.y[rows]), field))
+
+
+def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -> None:
+    """One warning for each odd thing that is allowed."""
+    n, missing = rows.size, data.y.size - rows.size
+    constant = [name for name, column in zip(data.names, data.x[rows].T, strict=False) if np.ptp(column) == 0]
+    odd = {
+        f"{missing} of {data.y.size} values of y are missing and left out of the fit.": missing > 0,
+        f"Input{'s' if len(constant) > 1 else ''} {', '.join(constant)} constant: nothing can be learnt from it.": bool(
+            constant
+        ),
+        "y is constant: there is nothing to fit but its level.": bool(np.ptp(data.y[rows]) == 0),
+        f"{spec.n_splats} splats for {n} data: the prior decides much of the fit; look at prior_predictive.": n
+        < spec.n_splats,
+    }
+    for message, holds in odd.items():
+        if holds:
+            warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def _device(bound: _Bound) -> jax.Device:
+    return choose_device(bound.problem.x.shape[0] * bound.problem.spec.n_splats)
+
+
+def _flow(bound: _Bound, seed: int, starts: int, progress: bool | None) -> PointFit:
+    with inference(_device(bound)), display("flow", progress) as show:
+        energy = NegLogEvidence(bound.problem)
+
+        def report(p: flow.Progress) -> None:
+            show(p.done, p.total, "compiling" if np.isinf(p.energy) else f"energy {p.energy:.1f} nats")
+
+        runs = flow.run_flow(energy, jax.random.key(seed), starts, flow.Settings(), report)
+        return point_fit(energy, runs, bound.scaling, bound.data.x, bound.data.y, bound.data.names)
+
+
+def _starts(bound: _Bound, fit: PointFit, count: int) -> list[Any]:
+    """Site values of one start per chain, from different runs as far as there are."""
+    energy = NegLogEvidence(bound.problem)
+    return [chain_start(energy, fit.runs[c % len(fit.runs)]) for c in range(count)]
+
+
+def _nuts(
+    bound: _Bound, values: list[Any], key: jax.Array, settings: nuts.Settings, progress: bool | None
+) -> tuple[Any, Any, dict[str, Any]]:
+    table = bound.problem.sites()
+    run_key, *keys = jax.random.split(key, 1 + len(values))
+    starts = [nuts.disperse(unconstrain(table, v), k) for v, k in zip(values, keys, strict=True)]
+    with display("nuts", progress) as show:
+
+        def report(p: nuts.Progress) -> None:
+            show(p.done, p.total, f"{p.divergences} divergences" if p.done else "compiling")
+
+        chains = nuts.run_nuts(bound.problem, starts, run_key, settings, report)
+    how = {**settings._asdict(), "chains": len(starts), "chain_method": "threads", "interrupted": chains.interrupted}
+    return chains.positions, nuts_stats(chains.stats, settings.max_tree_depth), how
+
+
+def _svi(
+    bound: _Bound, values: Any, key: jax.Array, settings: svi.Settings, progress: bool | None
+) -> tuple[Any, Any, dict[str, Any]]:
+    with display("svi", progress) as show:
+        result = svi.run_svi(
+            bound.problem, values, key, settings, lambda p: show(p.done, p.total, f"loss {p.loss:.1f}")
+        )
+    stats = {"lp": result.log_p, "log_q": result.log_q}
+    return result.positions, stats, {**settings._asdict(), "interrupted": result.interrupted}
+
+
+def _environment(bound: _Bound) -> dict[str, Any]:
+    packages = ("bayesplat", "jax", "jaxlib", "numpyro", "arviz", "numpy", "optax")
+    versions = {name: version(name) for name in packages}
+    return {"versions": versions, "dtype": "float64", "device": str(_device(bound))}

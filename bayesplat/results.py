@@ -1,0 +1,141 @@
+"""The posterior as users hold it: predictions, scores, reports and files."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from bayesplat import io
+from bayesplat._checks import BayesplatError, fraction, one_of, require
+from bayesplat.devices import inference
+from bayesplat.diagnostics.convergence import Convergence, convergence
+from bayesplat.diagnostics.overfitting import Overfitting, overfitting
+from bayesplat.likelihoods import NoiseField
+from bayesplat.model import Specification
+from bayesplat.posterior import predict as predictions
+from bayesplat.posterior.predict import Prediction, Sample
+from bayesplat.scaling import Scaling
+from bayesplat.tables import as_inputs, as_output
+
+GROUPS = (
+    "posterior",
+    "sample_stats",
+    "log_likelihood",
+    "log_prior",
+    "loo_predictive",
+    "posterior_predictive",
+    "prior",
+    "prior_predictive",
+    "observed_data",
+    "constant_data",
+)
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws from the posterior of a splat regression, in the user's units."""
+
+    spec: Specification
+    scaling: Scaling
+    names: tuple[str, ...]
+    """Names of the inputs, then of the output."""
+    data: xr.DataTree
+    """ArviZ DataTree with every group of `GROUPS`; dimensions obs, splat, input, chain, draw."""
+    info: Mapping[str, Any]
+    """How the draws were made: method, seed, settings, versions, seconds."""
+
+    def predict(self, x_new: object, prob: float = 0.9, kind: str = "function") -> Prediction:
+        """Posterior mean, sd and equal-tailed interval at new inputs (m, d) or (m,), in the units of y.
+
+        `kind="function"` is for f alone, `kind="observation"` for a new y: exact for the mixture over draws. Needs no
+        training data; memory is bounded for any number of rows. Raises BayesplatError for inputs that do not fit.
+        """
+        fraction("prob", prob)
+        one_of("kind", kind, ("function", "observation"))
+        x = self.scaling.to_box(as_inputs(x_new, "x_new", self.n_inputs))
+        with inference():
+            p = predictions.predict(self.spec, self._sample, self._field, x, prob, kind)
+        low, high, mean = (self.scaling.mean + self.scaling.sd * part for part in (p.lower, p.upper, p.mean))
+        return Prediction(mean, self.scaling.sd * p.sd, low, high, prob, kind)
+
+    def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:
+        """Log p(y_new | data) at every row, per unit of y: held-out scores. NaN where y_new is missing."""
+        x = as_inputs(x_new, "x_new", self.n_inputs)
+        y = as_output(y_new, x.shape[0], "y_new")
+        with inference():
+            score = predictions.log_predictive_density(
+                self.spec, self._sample, self._field, self.scaling.to_box(x), self.scaling.to_standard(y)
+            )
+        return score - np.log(self.scaling.sd)
+
+    def convergence(self) -> Convergence:
+        """Did the sampler converge? R-hat and ESS of f, sigma and the log density, and what failed, in words."""
+        return convergence(self.data, self.info["method"])
+
+    def overfitting(self) -> Overfitting:
+        """Does the fit follow the noise? LOO, active splats, calibration, suspicious splats, in words."""
+        return overfitting(self.data)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one netCDF file, atomically. Raises BayesplatError if `path` cannot be written."""
+        scaling = {name: np.asarray(value).tolist() for name, value in self.scaling._asdict().items()}
+        settings = {
+            "spec": io.spec_to_json(self.spec),
+            "scaling": scaling,
+            "names": list(self.names),
+            "info": dict(self.info),
+        }
+        io.write(self.data, settings, path)
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of inputs d."""
+        return len(self.names) - 1
+
+    @cached_property
+    def _field(self) -> NoiseField:
+        constant = self.data["constant_data"]
+        centre, offset = constant["noise_centre"].values, constant["noise_offset"].values
+        return NoiseField(centre, float(constant["noise_width"]), offset)
+
+    @cached_property
+    def _sample(self) -> Sample:
+        """Draws on the unit box and standardised output, chains joined."""
+        draws = self.data["posterior"].to_dataset()
+        flat = {str(name): draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in draws.data_vars}
+        coefficients = np.concatenate([flat["amplitude"], flat["trend"]], 1) / self.scaling.sd
+        noise = {"sigma": flat["sigma"] / self.scaling.sd}
+        if "noise_weight" in flat:
+            noise["noise_weight"] = flat["noise_weight"]
+        A = flat["A"] / self.scaling.extent[:, None]
+        return Sample(A, self.scaling.to_box(flat["b"]), coefficients, noise)
+
+    def __str__(self) -> str:
+        sizes = self.data["posterior"].sizes
+        drawn = f"{sizes['chain']} chain{'s' if sizes['chain'] > 1 else ''} x {sizes['draw']} draws"
+        return (
+            f"Posterior of {self.names[-1]} given {', '.join(self.names[:-1])}: {sizes['obs']} data, {drawn} by "
+            f"{self.info['method']} in {self.info['seconds']:.0f} s (seed {self.info['seed']})\n{self.spec}"
+        )
+
+    __repr__ = __str__
+
+
+def load_posterior(path: str | os.PathLike[str], kind: type[Specification]) -> Posterior:
+    """Read what `Posterior.save` wrote. Raises BayesplatError, naming the file, if it is not such a file."""
+    tree, settings = io.read(path)
+    missing = [group for group in GROUPS if group not in tree.children]
+    require(not missing, f"{path} is damaged: it lacks {', '.join(missing)}; restore it or fit again.")
+    try:
+        spec = io.spec_from_json(settings["spec"], kind)
+        stored = settings["scaling"]
+        scaling = Scaling(np.array(stored["low"]), np.array(stored["extent"]), stored["mean"], stored["sd"])
+        names, info = tuple(settings["names"]), settings["info"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BayesplatError(f"{path} is damaged: its settings cannot be read; restore it or fit again.") from error
+    return Posterior(spec, scaling, names, tree, info)

@@ -1,0 +1,47 @@
+"""Independent compiled jobs on threads: XLA releases the interpreter while it computes, so they run in parallel."""
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import jax
+
+from bayesplat.devices import inference
+
+
+def run_all(
+    job: Callable[[int, threading.Event], None],
+    count: int,
+    poll: Callable[[], None],
+    device: jax.Device | None = None,
+    interval: float = 0.2,
+) -> bool:
+    """Run `job(i, stop)` for i < count in float64, calling `poll` meanwhile; True if interrupted (Ctrl-C).
+
+    A job looks at `stop` between its compiled pieces and returns early once it is set, keeping what it has.
+    A job that raises stops the others and its error is raised here.
+    """
+    stop, interrupted = threading.Event(), False
+
+    def guarded(i: int) -> None:
+        # settings of JAX belong to a thread, so each one asks for float64 itself
+        with inference(device):
+            try:
+                job(i, stop)
+            except BaseException:
+                stop.set()
+                raise
+
+    with ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as pool:
+        futures = [pool.submit(guarded, i) for i in range(count)]
+        try:
+            while wait(futures, interval).not_done:
+                poll()
+        except KeyboardInterrupt:
+            interrupted = True
+            stop.set()
+        for future in futures:
+            future.result()
+    poll()
+    return interrupted

@@ -89,8 +89,8 @@ def evidence_gain(
 ) -> Float[AnyArray, " c"]:
     """How much log evidence rises when one candidate feature joins with prior sd `scale`: exact, rank one.
 
-    gain = -1/2 log(1 + s) + 1/2 g^2 / (1 + s), s = scale^2 psi^T C^-1 psi, g = scale psi^T C^-1 y. The second term is the
-    squared first variation of the energy along the candidate, normalised by its norm: the flow's certificate.
+    gain = -1/2 log(1 + s) + 1/2 g^2 / (1 + s), s = scale^2 psi^T C^-1 psi, g = scale psi^T C^-1 y. The second term is
+    the squared first variation of the energy along the candidate, normalised by its norm: the flow's certificate.
     """
     psi = candidates * (scale * c.observed / c.sd)[:, None]
     half = solve_triangular(c.chol, c.W.T @ psi, lower=True)

@@ -10,13 +10,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jax.scipy.special import betainc, logsumexp
 from jax.scipy.stats import norm
 from jax.scipy.stats import t as student
 from jaxtyping import Float
+from numpyro import distributions as dist
 from scipy.cluster.vq import kmeans2
-from scipy.special import roots_genlaguerre
+from scipy.special import gammainccinv, gammaincinv
+from scipy.special import logsumexp as log_sum
 
 from bayesplat._checks import one_of, positive, positive_int
 from bayesplat._typing import AnyArray, Key, Sites
@@ -126,7 +127,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class StudentT(Normal):
-    """Student-t noise as a scale mixture, y_i ~ N(f_i, sigma^2 / w_i), w_i ~ Gamma(df/2, df/2): outliers weigh little."""
+    """Student-t noise as a scale mixture, y_i ~ N(f_i, sigma^2 / w_i), w_i ~ Gamma(df/2, df/2): outliers weigh less."""
 
     df: float = 4.0
     """Degrees of freedom: small values expect many outliers; must be above 2 so that the noise has a variance."""
@@ -184,8 +185,13 @@ class StudentT(Normal):
 
 
 @lru_cache
-def _gamma_quadrature(df: float, size: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and log weights of Gauss-Laguerre quadrature for the Gamma(df/2, df/2) distribution."""
-    nodes, weights = roots_genlaguerre(size, df / 2 - 1)
-    keep = weights > 1e-300
-    return nodes[keep] * 2 / df, np.log(weights[keep] / weights.sum())
+def _gamma_quadrature(df: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and log weights of the trapezoid rule in log w for w ~ Gamma(df/2, df/2).
+
+    Gauss-Laguerre has no nodes near w = 0, where the weight of an outlier lies: 26 nats wrong at 50 sds for df = 4.
+    """
+    a = df / 2
+    low, high = np.log(min(gammaincinv(a, 1e-14) / a, 1e-6)), np.log(gammainccinv(a, 1e-18) / a)
+    log_w = np.arange(low, high, min(0.5, 0.6 / np.sqrt(a)))
+    log_weights = a * (log_w - np.exp(log_w))
+    return np.exp(log_w), log_weights - log_sum(log_weights)

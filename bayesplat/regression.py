@@ -1,4 +1,4 @@
-"""Splat regression: the one class that users start from, and the only place that sees both the flow and the posterior."""
+"""Splat regression: the class that users start from, and the only place that sees both flow and posterior."""
 
 import os
 import time
@@ -83,7 +83,7 @@ class SplatModel(Specification):
         start: PointFit | None = None,
         guide: str = "lowrank",
         target_accept: float = 0.9,
-        max_tree_depth: int = 8,
+        max_tree_depth: int = 7,
         progress: bool | None = None,
     ) -> Posterior:
         """Draws from the posterior, by NUTS (`method="nuts"`) or a variational approximation (`method="svi"`).
@@ -167,8 +167,8 @@ def _bind(spec: Specification, x: object, y: object, quiet: bool = False) -> _Bo
     if not quiet:
         _warn(data, rows, scaling, spec)
     box = scaling.to_box(data.x[rows])
-    field = spec.likelihood.field(box)
     with inference():
+        field = spec.likelihood.field(box)
         return _Bound(data, rows, scaling, field, bind(spec, box, scaling.to_standard(data.y[rows]), field))
 
 

@@ -70,16 +70,16 @@ def _as_float(array: object, name: str) -> np.ndarray:
         if hasattr(array, method) and not isinstance(array, np.ndarray):
             array = getattr(array, method)()
     try:
-        raw = np.asarray(array)
+        raw = np.asanyarray(array)  # keeps the mask of a masked array
     except Exception as error:
         raise BayesplatError(f"Expected `{name}` to be an array of numbers, got {type(array).__name__}.") from error
     require(not np.iscomplexobj(raw), f"Expected real numbers in `{name}`, got complex ones; pass their real part.")
+    refusal = f"Expected numbers in `{name}`, got values of type {raw.dtype}; encode text and dates as numbers first."
+    require(raw.dtype.kind not in "mM", refusal)  # NumPy would turn dates into counts of days or nanoseconds
     try:
-        return np.array(np.ma.filled(raw, np.nan) if np.ma.isMaskedArray(raw) else raw, dtype=np.float64)
+        return np.array(np.ma.filled(np.ma.asarray(raw, dtype=np.float64), np.nan))
     except (TypeError, ValueError) as error:
-        raise BayesplatError(
-            f"Expected numbers in `{name}`, got values of type {raw.dtype}; encode text and dates as numbers first."
-        ) from error
+        raise BayesplatError(refusal) from error
 
 
 def _column_names(x: object, d: int) -> tuple[str, ...]:

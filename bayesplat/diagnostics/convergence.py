@@ -16,7 +16,7 @@ ESS_LIMIT = 400
 
 BFMI_LIMIT = 0.3
 DEPTH_SHARE = 0.1
-"""Share of draws at the depth limit above which longer trajectories are worth their price: for a report, not an error."""
+"""Share of draws at the depth limit above which the report notes it."""
 
 KHAT_LIMIT = 0.7
 """vehtari2024: above it, importance weights say the approximation misses parts of the posterior."""

@@ -113,4 +113,5 @@ def nuts_stats(stats: Sites, max_tree_depth: int) -> Sites:
         "reached_max_tree_depth": depth >= max_tree_depth,
         "acceptance_rate": np.asarray(stats["accept_prob"]),
         "diverging": np.asarray(stats["diverging"]),
+        "teleported": np.asarray(stats["teleported"]),
     }

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key
@@ -38,7 +38,7 @@ def certificate(
     The gain is perturbed by Gumbel noise of size `temperature` times its own spread over candidates, so that starts
     differ; 0 takes the argmax.
     """
-    problem, k = energy.problem, live.shape[0]
+    problem = energy.problem
     n, d = problem.x.shape
     rows = max(1, min(n, PAIRS // (RUNGS * n), 256))
     pick, noise = jax.random.split(key)
@@ -56,7 +56,7 @@ def certificate(
     return Birth(b[best], jnp.full(position.excess.shape[1], excess), gain[best])
 
 
-def give_birth(position: Position, slot: Float[AnyArray, ""], birth: Birth) -> Position:
+def give_birth(position: Position, slot: Int[AnyArray, ""], birth: Birth) -> Position:
     """Put a new round splat into a slot."""
     return position._replace(
         centre=position.centre.at[slot].set(birth.centre),
@@ -71,7 +71,7 @@ def weakest(
     live: Bool[AnyArray, " k"],
     key: Key,
     temperature: Float[AnyArray, ""] | float,
-) -> Float[AnyArray, ""]:
+) -> Int[AnyArray, ""]:
     """Index of the live splat whose removal costs least evidence, with noise of relative size `temperature`."""
     lost = collapsed.evidence_lost(energy.system(position, live))[: live.shape[0]]
     noisy = lost + temperature * jnp.abs(lost) * jax.random.normal(key, lost.shape)

@@ -70,7 +70,7 @@ class NegLogEvidence(eqx.Module):
         family, d = problem.spec.scale_family, problem.d
         median = jnp.log(problem.lengths.median(problem.box))
         noise = problem.spec.likelihood.start(problem.x.shape[0], problem.noise_features.shape[1])
-        return Position(
+        position = Position(
             jnp.full((k, family.n_lengths(d)), median),
             jnp.zeros((k, family.n_shears(d))),
             jnp.full((k, d), 0.5),
@@ -78,6 +78,8 @@ class NegLogEvidence(eqx.Module):
             jnp.log(jnp.asarray(problem.spec.prior.typical(problem.context))),
             unconstrain(self.noise_sites(), noise),
         )
+        # no weak types: a start and a later position must run the same compiled step
+        return jax.tree.map(lambda leaf: jnp.asarray(leaf, problem.x.dtype), position)
 
     def _factor(self, geometry: Geometry, position: Position, live: Bool[AnyArray, " k"]) -> Collapsed:
         problem = self.problem

@@ -1,6 +1,7 @@
 """From the positions of a sampler to complete draws: amplitudes given the rest, f, and what predictive checks need."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.model import Problem, geometry_sites, with_trend
 from bayesplat.priors import Repulsive
-from bayesplat.priors.geometry import PER_SPLAT
+from bayesplat.posterior.teleport import teleport
 from bayesplat.priors.sites import constrain, draw
 
 BATCH = 64
@@ -108,7 +109,7 @@ def complete_all(problem: Problem, positions: Sites, key: Key) -> Draw:
     chains, draws = jax.tree.leaves(positions)[0].shape[:2]
     flat = jax.tree.map(lambda leaf: leaf.reshape(chains * draws, *leaf.shape[2:]), positions)
     keys = jax.random.split(key, chains * draws)
-    done = jax.lax.map(lambda one: complete(problem, *one), (flat, keys), batch_size=min(BATCH, chains * draws))
+    done = _in_batches(lambda one: complete(problem, *one), (flat, keys), chains * draws)
     return jax.tree.map(lambda leaf: leaf.reshape(chains, draws, *leaf.shape[1:]), done)
 
 
@@ -118,48 +119,37 @@ def prior_draws(problem: Problem, draws: int, key: Key) -> Draw:
     spec = problem.spec
 
     def one(key: Key) -> Draw:
-        sites, amplitudes, noise = jax.random.split(key, 3)
-        values = repelled(problem, draw(problem.sites(), sites), sites)
+        sites, moves, amplitudes, noise = jax.random.split(key, 4)
+        values = repelled(problem, draw(problem.sites(), sites), moves)
         columns = problem.features(problem.geometry(values))
         scales = with_trend(spec.prior.scales(values, problem.context, values["sigma"]), columns.shape[1])
         coefficients = scales * jax.random.normal(amplitudes, scales.shape)
         return _complete(problem, values, coefficients, noise)
 
-    done = jax.lax.map(one, jax.random.split(key, draws), batch_size=min(BATCH, draws))
+    done = _in_batches(one, jax.random.split(key, draws), draws)
     return jax.tree.map(lambda leaf: leaf[None], done)
 
 
-def repelled(problem: Problem, values: Sites, key: Key, sweeps: int = 20) -> Sites:
-    """Turn a draw of independent sites into one under a repulsive prior, by Metropolis moves that redraw sites.
+def _in_batches(function: Callable[[Any], Draw], inputs: Any, count: int) -> Draw:
+    """Map over draws in batches; the trend travels with a spare entry, as the library refuses arrays without any."""
 
-    Each move redraws either one splat's geometry or the sites that all splats share, from their prior, and accepts
-    by the ratio of repulsions: reversible, and without effect for priors that do not couple splats.
-    """
-    if not isinstance(problem.spec.prior, Repulsive):
+    def one(inputs: Any) -> Draw:
+        done = function(inputs)
+        return done._replace(trend=jnp.pad(done.trend, (0, 1)))
+
+    done = jax.lax.map(one, inputs, batch_size=min(BATCH, count))
+    return done._replace(trend=done.trend[:, :-1])
+
+
+def repelled(problem: Problem, values: Sites, key: Key, sweeps: int = 20) -> Sites:
+    """Turn a draw of independent sites into one under a repulsive prior, by teleports accepted by the repulsion alone."""
+    prior, k = problem.spec.prior, problem.spec.n_splats
+    if not isinstance(prior, Repulsive):
         return values
-    k, table = problem.spec.n_splats, geometry_sites(problem.spec, problem.box)
 
     def log_penalty(values: Sites) -> Float[AnyArray, ""]:
         geometry = problem.geometry(values)
-        return problem.spec.prior.log_penalty(geometry.A, geometry.b)
+        return prior.log_penalty(geometry.A, geometry.b)
 
-    def move(carry: tuple[Sites, Float[AnyArray, ""]], key: Key) -> tuple[tuple[Sites, Float[AnyArray, ""]], None]:
-        current, log_now = carry
-        which, fresh, accept = jax.random.split(key, 3)
-        splat = jax.random.randint(which, (), 0, k + 1)  # k stands for the shared sites
-        new = draw(table, fresh)
-        proposal = {
-            name: jnp.where(
-                (jnp.arange(k) == splat).reshape(k, *[1] * (new[name].ndim - 1)) if name in PER_SPLAT else splat == k,
-                new[name],
-                current[name],
-            )
-            for name in table
-        }
-        log_new = log_penalty({**current, **proposal})
-        take = jnp.log(jax.random.uniform(accept)) < log_new - log_now
-        kept = {name: jnp.where(take, proposal[name], current[name]) for name in table}
-        return ({**current, **kept}, jnp.where(take, log_new, log_now)), None
-
-    (values, _), _ = jax.lax.scan(move, (values, log_penalty(values)), jax.random.split(key, sweeps * (k + 1)))
-    return values
+    table = geometry_sites(problem.spec, problem.box)
+    return teleport(table, log_penalty, values, key, sweeps * (k + 1), k + 1, k)[0]

@@ -12,11 +12,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from numpyro.infer.hmc import hmc
 
-from bayesplat._typing import Key, Sites
-from bayesplat.model import Problem
+from bayesplat._typing import AnyArray, Key, Sites
+from bayesplat.model import Problem, geometry_sites
 from bayesplat.posterior.program import potential
+from bayesplat.posterior.teleport import teleport
+from bayesplat.priors.sites import constrain, unconstrain
 from bayesplat.threads import run_all
 
 CHUNK = 25
@@ -31,7 +34,8 @@ class Settings(NamedTuple):
     warmup: int = 500
     draws: int = 500
     target_accept: float = 0.9
-    max_tree_depth: int = 8
+    max_tree_depth: int = 7
+    teleports: int = 30  # redraws of single splats tried after every step; 0 for plain NUTS
 
 
 class Chains(NamedTuple):
@@ -75,9 +79,37 @@ def _advance(problem: Problem, settings: Settings, state: Any) -> tuple[Any, tup
 
     def step(state: Any, _: None) -> tuple[Any, tuple[Sites, dict[str, jax.Array]]]:
         state = sample(state)
-        return state, (state.z, {name: getattr(state, name) for name in STATS})
+        # warm-up learns the scale of each splat in its place, so none is moved elsewhere until it is over
+        state, moved = jax.lax.cond(
+            state.i > settings.warmup,
+            lambda state: _teleport(problem, settings, state),
+            lambda state: (state, jnp.zeros(())),
+            state,
+        )
+        stats = {name: getattr(state, name) for name in STATS}
+        return state, (state.z, {**stats, "teleported": moved})
 
     return jax.lax.scan(step, state, length=CHUNK)
+
+
+def _teleport(problem: Problem, settings: Settings, state: Any) -> tuple[Any, Float[AnyArray, ""]]:
+    """Teleports from the state of NUTS, which then goes on from where they end."""
+    if settings.teleports == 0:
+        return state, jnp.zeros(())
+    table, k = problem.sites(), problem.spec.n_splats
+    values, _ = constrain(table, state.z)
+    key, next_key = jax.random.split(state.rng_key)
+    geometry = geometry_sites(problem.spec, problem.box)
+    values, moved = teleport(geometry, problem.log_rest, values, key, settings.teleports, k, k)
+    # untouched coordinates keep their bits: the way through the bijections and back rounds
+    z = jax.tree.map(
+        lambda new, old, before: jnp.where(new == before, old, new),
+        unconstrain(table, values),
+        state.z,
+        unconstrain(table, constrain(table, state.z)[0]),
+    )
+    energy, grad = jax.value_and_grad(lambda z: potential(problem, z))(z)
+    return state._replace(z=z, potential_energy=energy, z_grad=grad, rng_key=next_key), moved
 
 
 def run_nuts(

@@ -1,4 +1,4 @@
-"""Predictions from posterior draws, in blocks of rows: f or new observations at new inputs, without the training data."""
+"""Predictions from posterior draws in blocks of rows: f or new observations, without the training data."""
 
 from typing import NamedTuple
 

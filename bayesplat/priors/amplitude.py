@@ -1,4 +1,4 @@
-"""Priors on amplitudes a_i = v_i rho(0) / |det A_i|: scale mixtures of normals, so that amplitudes can be integrated out.
+"""Priors on amplitudes a_i = v_i rho(0) / |det A_i|: scale mixtures of normals, so that they integrate out.
 
 Given the sites of a prior, a_i ~ N(0, scale_i^2) independently, in units of sd(y). One dial each.
 """
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jaxtyping import Float
+from numpyro import distributions as dist
 
 from bayesplat._checks import fraction, positive, require
 from bayesplat._typing import AnyArray, Sites

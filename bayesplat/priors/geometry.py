@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 from jaxtyping import Float
+from numpyro import distributions as dist
 from numpyro.distributions import constraints
 from numpyro.distributions.util import promote_shapes
 
@@ -123,7 +123,7 @@ class Lengths:
 
         Maximised over, the spread would collapse to 0; so point fits hold it and only samplers move it.
         """
-        per_splat = dist.StudentT(self.tails, location, self.spread).log_prob(excess).sum(-1)
+        per_splat = dist.StudentT(self.tails, location[None, :], self.spread).log_prob(excess).sum(-1)
         return per_splat, dist.Normal(jnp.log(self.median(box)), self.uncertainty).log_prob(location).sum()
 
 

@@ -2,8 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jaxtyping import Float
+from numpyro import distributions as dist
 
 from bayesplat._typing import AnyArray, Key, Sites
 

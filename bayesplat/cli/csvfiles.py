@@ -1,0 +1,118 @@
+"""CSV files: read as text so that nothing is lost on the way through, numbers taken from the columns that are used."""
+
+import sys
+from collections.abc import Iterable
+from math import isinf, isnan, nan
+from pathlib import Path
+
+import pandas as pd
+
+from bayesplat._checks import BayesplatError, require
+
+MISSING = {"", "na", "n/a", "nan", "null", "none"}
+"""Cells that mean a missing value, in lower case."""
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """All cells of a CSV file with a header, as text. Raises BayesplatError for anything else."""
+    require(path.is_file(), f"Expected a CSV file at {path}, got {'a folder' if path.is_dir() else 'nothing'}.")
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
+    except pd.errors.EmptyDataError as error:
+        raise BayesplatError(f"{path} is empty; expected a header and rows of data.") from error
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise BayesplatError(f"{path} cannot be read as CSV ({reason}).") from error
+    require(isinstance(frame.index, pd.RangeIndex), f"{path} has rows with more cells than its header has names.")
+    frame = frame.fillna("")  # rows with fewer cells than the header
+    frame.columns = [str(name).strip() for name in frame.columns]
+    require(len(frame) > 0, f"{path} has a header but no rows of data.")
+    require(
+        any(_number(name) is None for name in frame.columns),
+        f"{path} has no header: its first line holds numbers; add a first line with the names of the columns.",
+    )
+    return frame
+
+
+def require_columns(frame: pd.DataFrame, names: list[str], path: Path) -> None:
+    """Refuse names that are not columns, saying which columns there are."""
+    missing = [name for name in names if name not in frame.columns]
+    require(
+        not missing,
+        f"{path} has no column{'s' if len(missing) > 1 else ''} {listed(missing)}; its columns are "
+        f"{listed(frame.columns)}.",
+    )
+
+
+def input_names(frame: pd.DataFrame, target: str, chosen: str | None, path: Path) -> list[str]:
+    """The input columns: those chosen (separated by commas), or all but the target."""
+    if chosen is None:
+        names = [name for name in frame.columns if name != target]
+        unnamed = [name for name in names if name.startswith("Unnamed: ")]
+        require(not unnamed, f"{path} has a column without a name; name it, or choose columns with --inputs a,b.")
+        require(bool(names), f"{path} has no column besides the target {target!r}; expected at least one input.")
+        return names
+    names = list(dict.fromkeys(name.strip() for name in chosen.split(",") if name.strip()))
+    require(bool(names), "Expected names of columns after --inputs, separated by commas.")
+    require(target not in names, f"{target!r} is the target and cannot be an input too.")
+    require_columns(frame, names, path)
+    return names
+
+
+def numbers(frame: pd.DataFrame, names: list[str], path: Path, missing: bool = False, hint: str = "") -> pd.DataFrame:
+    """Columns as floats, NaN where missing.
+
+    Raises BayesplatError at the first text, infinity or (unless allowed) missing value, saying where it is; `hint`
+    says what else can be done about text.
+    """
+    return pd.DataFrame({name: _column(name, frame[name].tolist(), path, missing, hint) for name in names})
+
+
+def _column(name: str, cells: list[str], path: Path, missing: bool, hint: str) -> list[float]:
+    where = f"of {path} (column {name!r})"
+    values = [_number(cell) for cell in cells]
+    for row, value in enumerate(values):
+        require(value is not None, f"Expected numbers, got {cells[row]!r} in row {row + 1} {where}{hint}.")
+    numbers = [value for value in values if value is not None]
+    odd = [row for row, value in enumerate(numbers) if isinf(value) or (isnan(value) and not missing)]
+    if odd:
+        kind = "no value" if isnan(numbers[odd[0]]) else "an infinite value"
+        more = f", and in {len(odd) - 1} more" if len(odd) > 1 else ""
+        raise BayesplatError(
+            f"Expected numbers, got {kind} in row {odd[0] + 1}{more} {where}; fill or delete those rows."
+        )
+    return numbers
+
+
+def _number(cell: str) -> float | None:
+    """The number in a cell, NaN if it is missing, None if it is text."""
+    if cell.strip().lower() in MISSING:
+        return nan
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def write_csv(frame: pd.DataFrame, path: Path | None) -> None:
+    """Write to a file, or to stdout if there is none."""
+    try:
+        frame.to_csv(sys.stdout if path is None else path, index=False, lineterminator="\n")
+    except OSError as error:
+        if path is None:
+            raise  # the reader of the pipe has gone
+        raise BayesplatError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def require_writable(path: Path, suffix: str, sources: tuple[Path, ...] = ()) -> None:
+    """Refuse a bad place for a result before the work begins, not after."""
+    require(path.suffix == suffix, f"Expected --out to end in {suffix}, got {path}.")
+    require(not path.is_dir(), f"Expected --out to be a file, got the folder {path}.")
+    require(path.parent.is_dir(), f"There is no folder {path.parent} to write {path.name} in; make it first.")
+    for source in sources:
+        require(path.resolve() != source.resolve(), f"--out {path} would overwrite the input file; name another.")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in quotes, separated by commas."""
+    return ", ".join(map(repr, names))

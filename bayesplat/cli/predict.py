@@ -1,0 +1,71 @@
+"""`bayesplat predict`: a posterior and a CSV file of new inputs to a CSV of predictions."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import typer
+
+from bayesplat.cli.console import note
+from bayesplat.cli.csvfiles import numbers, read_csv, require_columns, require_writable, write_csv
+from bayesplat.posterior.predict import Prediction
+from bayesplat.regression import load
+
+EXAMPLE = "bayesplat predict run.nc new.csv --prob 0.9 --out predictions.csv"
+
+RESULTS = ("mean", "sd", "lower", "upper")
+
+
+class Kind(StrEnum):
+    """What is predicted."""
+
+    function = "function"
+    observation = "observation"
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN.nc", help="Posterior, written by fit.", show_default=False)],
+    new: Annotated[
+        Path, typer.Argument(metavar="NEW.csv", help="CSV file with the same input columns.", show_default=False)
+    ],
+    prob: Annotated[float, typer.Option(help="Probability of the interval from lower to upper.")] = 0.9,
+    kind: Annotated[Kind, typer.Option(help="The function itself, or a new noisy observation.")] = Kind.function,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="File for the CSV; stdout by default.", show_default=False)
+    ] = None,
+) -> None:
+    """Predict at the rows of a CSV file: its columns with mean, sd, lower and upper."""
+    if out is not None:
+        require_writable(out, ".csv", (new,))
+    post, frame = load(run), read_csv(new)
+    names = _inputs(frame, post.names[:-1], new)
+    prediction = post.predict(numbers(frame, names, new).to_numpy(), prob, kind.value)
+    others = frame.drop(columns=names)
+    write_csv(pd.concat([frame[names], _results(prediction, list(frame.columns)), others], axis=1), out)
+    if out is not None:
+        what = "values of the function" if kind == Kind.function else "new observations"
+        note(f"{len(frame)} predictions of {post.names[-1]!r} ({what}, {prob:.3g} intervals) are in {out}.")
+
+
+def _inputs(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> list[str]:
+    """Columns with the names of the fit, in its order; by position if the fit had no names of its own."""
+    unnamed = all(re.fullmatch(r"x\d*", name) for name in names)
+    if unnamed and len(frame.columns) == len(names) and not set(names) <= set(frame.columns):
+        return list(frame.columns)
+    require_columns(frame, list(names), path)
+    return list(names)
+
+
+def _results(prediction: Prediction, taken: list[str]) -> pd.DataFrame:
+    """Mean, sd, lower and upper to four digits of the smallest sd, under names that are not taken."""
+    prefix = ""
+    while any(prefix + name in taken for name in RESULTS):
+        prefix += "predicted_"
+    if prefix:
+        note(f"The file has columns of these names already: the predictions are {prefix}mean and so on.")
+    smallest = float(np.min(prediction.sd, initial=np.inf, where=prediction.sd > 0))
+    digits = 4 - int(np.floor(np.log10(smallest))) if np.isfinite(smallest) else 12
+    return pd.DataFrame({prefix + name: np.round(getattr(prediction, name), digits) for name in RESULTS})

@@ -1,0 +1,137 @@
+"""The posterior of f with its bands: a curve, two maps, or slices."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bayesplat._checks import fraction
+from bayesplat.plots import style
+from bayesplat.plots.inputs import as_posterior, one_panel, variable
+from bayesplat.results import Posterior
+from bayesplat.tables import as_inputs
+
+POINTS = 200
+"""Points of a curve."""
+
+MAP = 40
+"""Points of a map along each input."""
+
+PANELS = 6
+"""Most slices shown."""
+
+
+def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 0.9), ax: Axes | None = None) -> Figure:
+    """Posterior mean and bands of f: against one input, as maps over two, or as slices through the medians of more.
+
+    post: a Posterior. The picture spans `x` (m, d) or (m,), by default the data; `prob` holds the probabilities of
+    the bands, all equal-tailed, and the interval of new observations has the largest of them. `ax` is for one input.
+    Returns the figure. Raises BayesplatError for another object, probability or input.
+    """
+    post = as_posterior(post)
+    probs = sorted({fraction("prob", p) for p in np.atleast_1d(np.asarray(prob, dtype=object))}, reverse=True)
+    inputs = variable(post, "constant_data", "x").values
+    at = inputs if x is None else as_inputs(x, "x", post.n_inputs)
+    panels = 1 if post.n_inputs == 1 else 2 if post.n_inputs == 2 else min(post.n_inputs, PANELS)
+    one_panel(ax, panels, f"{post.n_inputs} inputs")
+    with style.look():
+        if post.n_inputs == 1:
+            return _curve(post, inputs, at, probs, ax)
+        if post.n_inputs == 2:
+            return _maps(post, inputs, at, probs[0])
+        return _slices(post, inputs, at, probs, panels)
+
+
+def _curve(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float], ax: Axes | None) -> Figure:
+    figure, (panel,) = style.canvas(ax)
+    grid = np.linspace(*style.span(at[:, 0]), max(POINTS, len(at)))
+    inside = (inputs[:, 0] >= grid[0]) & (inputs[:, 0] <= grid[-1])
+    style.dots(panel, inputs[inside, 0], variable(post, "observed_data", "y").values[inside])
+    _shade(panel, post, grid[:, None], grid, probs)
+    panel.set_xlabel(style.wrap(post.names[0], 70))
+    panel.set_ylabel(style.wrap(post.names[-1], 40))
+    panel.set_xlim(grid[0], grid[-1])
+    style.legend(panel, ax is None)
+    return figure
+
+
+def _shade(
+    ax: Axes, post: Posterior, x: Float[np.ndarray, "m d"], along: Float[np.ndarray, " m"], probs: list[float]
+) -> None:
+    """Mean, bands of f (widest first) and interval of new observations."""
+    shades = np.linspace(0.22, 0.5, len(probs)) if len(probs) > 1 else [0.3]
+    for prob, shade in zip(probs, shades, strict=True):
+        f = post.predict(x, prob)
+        ax.fill_between(
+            along, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=f"{_percent(prob)} band of f"
+        )
+    new = post.predict(x, probs[0], "observation")
+    ax.plot(along, new.mean, color=style.BLUE, label="posterior mean of f")
+    for k, edge in enumerate((new.lower, new.upper)):
+        label = f"{_percent(probs[0])} interval of new data" if k == 0 else None
+        ax.plot(along, edge, color=style.RED, lw=0.9, ls=(0, (5, 3)), label=label)
+
+
+def _percent(prob: float) -> str:
+    return f"{100 * prob:.4g}%"
+
+
+def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> Figure:
+    figure, panels = style.canvas(None, (7.0, 3.7), columns=2)
+    first, second = (np.linspace(*style.span(column), MAP) for column in at.T)
+    points = np.stack([part.ravel() for part in np.meshgrid(first, second)], 1)
+    f = post.predict(points, prob)
+    maps = (
+        (f.mean, "viridis", f"posterior mean: {post.names[-1]}"),
+        (f.upper - f.lower, "cividis", f"width of the {_percent(prob)} band: {post.names[-1]}"),
+    )
+    for panel, (values, colours, label) in zip(panels, maps, strict=True):
+        filled = panel.contourf(first, second, values.reshape(MAP, MAP), levels=14, cmap=colours)
+        bar = figure.colorbar(filled, ax=panel, location="top", shrink=0.95)
+        bar.set_label(style.wrap(label, 38))
+        bar.set_ticks(MaxNLocator(5).tick_values(float(values.min()), float(values.max()))[1:-1])
+        style.dots(panel, inputs[:, 0], inputs[:, 1])
+        panel.set_xlim(first[0], first[-1])
+        panel.set_ylim(second[0], second[-1])
+        panel.set_xlabel(style.wrap(post.names[0], 34))
+        panel.set_ylabel(style.wrap(post.names[1], 34))
+    style.legend(panels[0], True)
+    return figure
+
+
+def _slices(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float], panels: int) -> Figure:
+    columns = 2 if panels in (2, 4) else 3
+    rows = -(-panels // columns)
+    figure, axes = style.canvas(None, (7.0, 0.9 + 2.2 * rows), rows, columns, sharey=True)
+    middle = np.median(at, axis=0)
+    for j, panel in enumerate(axes):
+        if j >= panels:
+            panel.set_visible(False)
+            continue
+        grid = np.linspace(*style.span(at[:, j]), POINTS)
+        points = np.tile(middle, (POINTS, 1))
+        points[:, j] = grid
+        _shade(panel, post, points, grid, probs)
+        panel.plot(
+            inputs[:, j],
+            np.zeros(len(inputs)),
+            "|",
+            color=style.BLACK,
+            alpha=0.4,
+            ms=5,
+            mew=0.6,
+            label="data",
+            transform=panel.get_xaxis_transform(),
+            clip_on=True,
+        )
+        panel.set_xlim(grid[0], grid[-1])
+        panel.set_xlabel(style.wrap(post.names[j], 26))
+        if j % columns == 0:
+            panel.set_ylabel(style.wrap(post.names[-1], 26))
+    more = f"; {panels} of {post.n_inputs} inputs shown" if panels < post.n_inputs else ""
+    figure.suptitle(f"f along each input, the others at their median{more}", fontsize="medium")
+    style.legend(axes[0], True)
+    return figure

@@ -1,0 +1,105 @@
+"""One look for all pictures: colours that colour-blind readers can tell apart, fonts that read at 6-7 inches."""
+
+import textwrap
+from contextlib import AbstractContextManager
+from io import BytesIO
+from typing import Any, cast
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLACK, GREY, PALE = "#000000", "#5F5F5F", "#B8B8B8"
+ORANGE, SKY, GREEN, BLUE, RED, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
+"""Okabe and Ito's colours, less yellow, which is lost on white."""
+
+CYCLE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY)
+
+STYLE = {
+    "font.size": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.0,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "legend.columnspacing": 1.6,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "text.color": BLACK,
+    "axes.labelcolor": BLACK,
+    "axes.edgecolor": GREY,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": BLACK,
+    "ytick.labelcolor": BLACK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "lines.linewidth": 1.4,
+    "lines.solid_capstyle": "round",
+    "text.usetex": False,
+}
+
+
+class Picture(Figure):
+    """A figure that pyplot does not manage (nothing to close), and that a notebook shows when a cell ends with it."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def look() -> AbstractContextManager[None]:
+    """The package's style while a picture is made; the user's settings are untouched afterwards."""
+    return matplotlib.rc_context(cast(Any, STYLE))
+
+
+def canvas(
+    ax: Axes | None, size: tuple[float, float] = (6.5, 4.0), rows: int = 1, columns: int = 1, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """The user's axes and their figure, or a new figure with rows x columns panels."""
+    if ax is not None:
+        return cast(Figure, ax.figure.canvas.figure), [ax]
+    figure = Picture(figsize=size, dpi=150, layout="constrained")
+    return figure, list(figure.subplots(rows, columns, sharey=sharey, squeeze=False).ravel())
+
+
+def legend(ax: Axes, own: bool, columns: int = 3) -> None:
+    """One legend for a whole figure of ours below its panels, or inside the user's axes."""
+    if not own:
+        ax.legend(loc="best")
+        return
+    handles, labels = ax.get_legend_handles_labels()
+    ax.figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+
+
+def wrap(text: str, width: int) -> str:
+    """Text in lines of at most `width` letters, breaks in it kept."""
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
+
+
+def dots(
+    ax: Axes, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], colour: str = BLACK, alpha: float = 0.6
+) -> None:
+    """The data as dots that shrink as they grow many."""
+    size = float(np.clip(50 / np.sqrt(len(x)), 1.0, 4.0))
+    many = len(x) > 5000
+    ax.plot(x, y, "o", ms=size, mew=0, color=colour, alpha=alpha, label="data", rasterized=many, zorder=1.5)
+
+
+def beside(ax: Axes, row: float | int, points: float | int, text: str, **how: Any) -> None:
+    """Text at height `row` of the axes, so many points to the right of them: a column of a table."""
+    at = {"xycoords": ax.get_yaxis_transform(), "xytext": (points, 0), "textcoords": "offset points", "fontsize": 8}
+    ax.annotate(text, (1.0, row), **at, annotation_clip=False, **how)
+
+
+def span(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
+    """Lowest and highest value, a little apart where they coincide."""
+    low, high = float(values.min()), float(values.max())
+    return (low, high) if high > low else (low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0))

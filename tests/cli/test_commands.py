@@ -1,0 +1,216 @@
+"""Commands on real posteriors: what they print and write."""
+
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesplat as bs
+from bayesplat.cli import compare, demo, fit, predict
+from bayesplat.posterior.predict import Prediction
+
+from . import run
+
+COMMANDS = {"demo": demo, "fit": fit, "predict": predict, "compare": compare}
+
+
+def table(result) -> pd.DataFrame:
+    assert result.exit_code == 0, result.output
+    return pd.read_csv(pd.io.common.StringIO(result.stdout), dtype={"who": str})
+
+
+# ---------------------------------------------------------------- help
+
+
+@pytest.mark.parametrize(("name", "module"), COMMANDS.items())
+def test_help_ends_with_an_example_that_parses(name, module, tmp_path, monkeypatch):
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert result.output.split("Example: ")[1].split() == module.EXAMPLE.split()
+    # the example gets past the options: what stops it is the missing file, or here the work itself
+
+    def began(out):
+        raise bs.BayesplatError("The demo began, and got nothing.")
+
+    monkeypatch.setattr(demo, "_folder", began)
+    monkeypatch.chdir(tmp_path)
+    program, *arguments = shlex.split(module.EXAMPLE)
+    assert program == "bayesplat"
+    assert "got nothing" in run(*arguments).stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_help_lists_the_commands(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 0
+    assert all(name in result.stdout for name in COMMANDS)
+
+
+def test_version():
+    assert run("--version").stdout == f"bayesplat {bs.__version__}\n"
+
+
+# ---------------------------------------------------------------- fit
+
+
+def test_fit_reports_and_writes(fitted, nc):
+    for part in ("Posterior of y given time: 133 data", "Ridge(", "Convergence (nuts)", "Overfitting", str(nc)):
+        assert part in fitted.stdout
+    warning, *_ = [line for line in fitted.stderr.splitlines() if line.startswith("Warning")]
+    assert warning == "Warning: 1 of 134 values of y are missing and left out of the fit."
+    assert "Fitting 'y' to 'time': 134 rows" in fitted.stderr
+    assert "UserWarning" not in fitted.output
+    assert "\x1b" not in fitted.output
+    post = bs.load(nc)
+    assert post.names == ("time", "y")
+    assert post.spec.prior == bs.Ridge()
+
+
+OPTIONS = [
+    ("", "RegularizedHorseshoe(n_active=5.0,"),
+    ("--splats 6", "RegularizedHorseshoe(n_active=3.0,"),
+    ("--n-active 2", "RegularizedHorseshoe(n_active=2.0,"),
+    ("--prior r2d2", "R2D2("),
+    ("--prior stick-breaking", "StickBreaking("),
+    ("--prior flat", "Flat()"),
+    ("--student-t --noise varying", "StudentT(noise='varying'"),
+    ("--covariance diag", "'diag'"),
+    ("--method svi", "method=svi"),
+    ("--chains 3 --warmup 7 --draws 8 --seed 9", "chains=3 draws=8 method=svi seed=9 warmup=7".replace("svi", "nuts")),
+]
+
+
+@pytest.mark.parametrize(("options", "shown"), OPTIONS)
+def test_fit_options_reach_the_model(options, shown, folder, monkeypatch):
+    def sample(self, x, y, method, **settings):
+        words = {"method": method, **settings}
+        raise bs.BayesplatError(f"{self} " + " ".join(f"{name}={words[name]}" for name in sorted(words)))
+
+    monkeypatch.setattr(bs.SplatModel, "sample", sample)
+    result = run("fit", folder / "data.csv", "--target", "y", "--out", folder / "other.nc", *options.split())
+    assert result.exit_code == 2
+    assert shown in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("inputs", "used"), [([], "'a', 'b'"), (["--inputs", "b"], "'b'"), (["--inputs", "b, a"], "'b', 'a'")]
+)
+def test_fit_says_which_columns_it_uses(inputs, used, tmp_path, monkeypatch):
+    def sample(self, x, y, *rest, **settings):
+        raise bs.BayesplatError(f"{list(x.columns)} {x.to_numpy().tolist()} {y.name} {y.tolist()}")
+
+    monkeypatch.setattr(bs.SplatModel, "sample", sample)
+    (tmp_path / "data.csv").write_text("a,y,b\n1,2,3\n4,NA,6\n")
+    result = run("fit", tmp_path / "data.csv", "--target", "y", "--out", tmp_path / "run.nc", *inputs)
+    assert f"Fitting 'y' to {used}: 2 rows" in result.stderr
+    assert f"[{used}]" in result.stderr
+    assert "y [2.0, nan]" in result.stderr
+
+
+# ---------------------------------------------------------------- predict
+
+
+def test_predict_is_the_posteriors_prediction(nc, folder):
+    frame = table(run("predict", nc, folder / "new.csv"))
+    assert list(frame.columns) == ["time", "mean", "sd", "lower", "upper", "who"]
+    assert frame["who"].tolist() == ["007", "b"]
+    expected = bs.load(nc).predict(np.array([10.0, 20.5]))
+    for name in ("mean", "sd", "lower", "upper"):
+        np.testing.assert_allclose(frame[name], getattr(expected, name), atol=1e-3 * expected.sd.min())
+    assert ((frame["lower"] < frame["mean"]) & (frame["mean"] < frame["upper"])).all()
+
+
+def test_predict_options_and_file(nc, folder, tmp_path):
+    narrow = table(run("predict", nc, folder / "new.csv", "--prob", 0.5))
+    wide = table(run("predict", nc, folder / "new.csv", "--kind", "observation"))
+    assert (wide["upper"] - wide["lower"] > narrow["upper"] - narrow["lower"]).all()
+    result = run("predict", nc, folder / "new.csv", "--out", tmp_path / "p.csv")
+    assert result.stdout == ""
+    assert "2 predictions of 'y'" in result.stderr
+    assert (tmp_path / "p.csv").read_text() == run("predict", nc, folder / "new.csv").stdout
+
+
+def test_predict_keeps_cells_as_written_and_renames_on_collision(nc, tmp_path):
+    (tmp_path / "new.csv").write_text("mean,time,note\n1.50,10.00,\n")
+    result = run("predict", nc, tmp_path / "new.csv")
+    head, row = result.stdout.splitlines()
+    assert head == "time,predicted_mean,predicted_sd,predicted_lower,predicted_upper,mean,note"
+    assert row.startswith("10.00,")
+    assert row.endswith(",1.50,")
+    assert "predicted_mean" in result.stderr
+
+
+class Difference:
+    """A posterior that predicts its first input minus its second."""
+
+    def __init__(self, *names):
+        self.names = (*names, "y")
+
+    def predict(self, x, prob, kind):
+        mean = x[:, 0] - x[:, 1]
+        return Prediction(mean, np.ones(len(x)), mean - 1, mean + 1, prob, kind)
+
+
+@pytest.mark.parametrize(
+    ("names", "header", "mean"),
+    [
+        (("a", "b"), "a,b", -1),
+        (("a", "b"), "b,a", 1),
+        (("a", "b"), "b,other,a", 2),
+        (("x1", "x2"), "p,q", -1),  # fitted from arrays: by position
+        (("x1", "x2"), "x2,x1", 1),
+    ],
+)
+def test_predict_matches_columns(names, header, mean, tmp_path, monkeypatch):
+    monkeypatch.setattr(predict, "load", lambda path: Difference(*names))
+    cells = ",".join("123"[: header.count(",") + 1])
+    (tmp_path / "new.csv").write_text(f"{header}\n{cells}\n")
+    assert table(run("predict", "run.nc", tmp_path / "new.csv"))["mean"].tolist() == [mean]
+
+
+# ---------------------------------------------------------------- compare
+
+
+def test_compare(nc, tmp_path):
+    for copy in ("b.nc", "run.nc"):
+        (tmp_path / copy).write_bytes(nc.read_bytes())
+    result = run("compare", nc, tmp_path / "b.nc", tmp_path / "run.nc")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert "elpd_loo" in lines[0]
+    names = {line.split()[0] for line in lines[2:5]}
+    assert names == {"b", str(nc.with_suffix("")), str(tmp_path / "run")}
+
+
+def test_compare_of_one_file_with_itself(nc):
+    assert "run (2)" in run("compare", nc, nc).stdout.replace(str(nc.parent) + "/", "")
+
+
+# ---------------------------------------------------------------- demo
+
+
+@pytest.mark.parametrize("size", [demo.FULL, demo.QUICK])
+def test_demo_names_models_that_exist(size):
+    assert [str(demo._model(name, size)) for name in size.priors]
+
+
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_demo(real, tmp_path, monkeypatch):
+    if not real:  # another prior would compile everything again, which takes a minute: run the shared one twice
+        monkeypatch.setitem(demo.PRIORS, "horseshoe", demo.PRIORS["ridge"])
+    folder = tmp_path / "demo"
+    result = run("demo", "--quick", "--out", folder)
+    assert result.exit_code == 0, result.output
+    for part in ("elpd_loo", "horseshoe", "ridge", "Convergence (nuts)", "Overfitting", "A quick run"):
+        assert part in result.stdout
+    assert "[1/2] ridge" in result.stderr
+    listed = [line.split()[0] for line in result.stdout.split(f"In {folder}:\n")[1].splitlines()]
+    assert set(listed) == {path.name for path in folder.iterdir()}
+    assert all((folder / name).stat().st_size > 1000 for name in listed)
+    text = (folder / "summary.md").read_text()
+    assert [name for name in listed if name.endswith(".png") and f"]({name})" not in text] == []
+    for part in ("| horseshoe |", "`bayesplat demo --quick --seed 0`", "numpyro ", " ms", "90% interval"):
+        assert part in text
+    best = bs.load(folder / "horseshoe.nc")
+    assert best.spec.likelihood == bs.Normal(noise="varying")

@@ -1,0 +1,134 @@
+"""Misuse ends with exit code 2 and one sentence on stderr."""
+
+import pytest
+
+from bayesplat.cli import compare
+
+from . import run
+
+FIT = "fit {csv} --target y --out run.nc"
+
+FILES = {
+    "good.csv": "a,b,y\n1,2,3\n4,5,6\n",
+    "text.csv": "a,group,y\n1,control,3\n4,treated,6\n",
+    "texty.csv": "a,y\n1,3\n4,high\n",
+    "hole.csv": "a,y\n1,3\n,6\n",
+    "inf.csv": "a,y\n1,3\ninf,6\n",
+    "nothing.csv": "",
+    "header.csv": "a,y\n",
+    "headless.csv": "1,2\n3,4\n",
+    "ragged.csv": "a,y\n1,2\n1,2,3\n",
+    "long.csv": "a,y\n1,2,3\n4,5,6\n",
+    "binary.csv": b"\xff\xfe\x00\x01,\x00\n",
+    "only.csv": "y\n1\n2\n",
+    "index.csv": ",a,y\n0,1,2\n1,3,4\n",
+    "allmissing.csv": "a,y\n1,\n2,NA\n",
+    "broken.nc": "not a file of ours",
+}
+
+MISUSE = [
+    ("fit nowhere.csv --target y --out run.nc", "nowhere.csv"),
+    ("fit folder --target y --out run.nc", "a folder"),
+    ("fit good.csv --target z --out run.nc", "'a', 'b', 'y'"),
+    (FIT.format(csv="good.csv") + " --inputs a,c", "no column 'c'"),
+    (FIT.format(csv="good.csv") + " --inputs a,y", "cannot be an input"),
+    (FIT.format(csv="good.csv") + " --inputs ,", "--inputs"),
+    (FIT.format(csv="text.csv"), "--inputs"),
+    (FIT.format(csv="texty.csv"), "'high' in row 2"),
+    (FIT.format(csv="hole.csv"), "no value in row 2"),
+    (FIT.format(csv="inf.csv"), "infinite"),
+    (FIT.format(csv="nothing.csv"), "empty"),
+    (FIT.format(csv="header.csv"), "no rows"),
+    (FIT.format(csv="headless.csv"), "no header"),
+    (FIT.format(csv="ragged.csv"), "cannot be read as CSV"),
+    (FIT.format(csv="long.csv"), "more cells"),
+    (FIT.format(csv="binary.csv"), "cannot be read as CSV"),
+    (FIT.format(csv="only.csv"), "at least one input"),
+    (FIT.format(csv="index.csv"), "without a name"),
+    (FIT.format(csv="allmissing.csv"), "at least one observed"),
+    ("fit good.csv --target y --out run.csv", "end in .nc"),
+    ("fit good.csv --target y --out taken.nc", "the folder"),
+    ("fit good.csv --target y --out nowhere/run.nc", "no folder nowhere"),
+    (FIT.format(csv="good.csv") + " --prior lasso", "stick-breaking"),
+    (FIT.format(csv="good.csv") + " --prior ridge --n-active 3", "--n-active"),
+    (FIT.format(csv="good.csv") + " --splats 3 --n-active 9", "n_active"),
+    (FIT.format(csv="good.csv") + " --chains 0", "--chains"),
+    ("fit good.csv --out run.nc", "--target"),
+    ("fit good.csv --target y --out run.nc --colour red", "--colour"),
+    ("gadget", "gadget"),
+    ("predict nowhere.nc good.csv", "nowhere.nc"),
+    ("predict broken.nc good.csv", "broken.nc"),
+    ("compare nowhere.nc broken.nc", "nowhere.nc"),
+    ("demo --out good.csv", "good.csv"),
+    ("demo --out good.csv/inside", "good.csv/inside"),
+]
+
+MISUSE_OF_A_RUN = [
+    ("predict {nc} good.csv", "no column 'time'"),
+    ("predict {nc} {new} --prob 1.5", "prob"),
+    ("predict {nc} {new} --kind noise", "--kind"),
+    ("predict {nc} {new} --out {new}", "overwrite"),
+    ("predict {nc} {new} --out p.txt", ".csv"),
+    ("compare {nc}", "at least two"),
+    ("compare {nc} broken.nc", "broken.nc"),
+]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    for name in ("folder", "taken.nc"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def assert_refused(result, words):
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("Fitting")]
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("Error: ")
+    assert lines[0].endswith(".")
+    assert words in lines[0]
+
+
+@pytest.mark.parametrize(("command", "words"), MISUSE)
+def test_misuse(command, words, here):
+    before = {path: path.stat().st_mtime for path in here.rglob("*")}
+    assert_refused(run(*command.split()), words)
+    assert {path: path.stat().st_mtime for path in here.rglob("*")} == before
+
+
+@pytest.mark.parametrize(("command", "words"), MISUSE_OF_A_RUN)
+def test_misuse_of_a_posterior(command, words, here, nc, folder):
+    assert_refused(run(*command.format(nc=nc, new=folder / "new.csv").split()), words)
+
+
+def test_a_full_disk(monkeypatch, here):
+    def fail(path):
+        raise OSError(28, "No space left on device", "b.nc")
+
+    monkeypatch.setattr(compare, "load", fail)
+    assert_refused(run("compare", "a.nc", "b.nc"), "Cannot use b.nc: No space left on device.")
+
+
+def test_interrupt(monkeypatch):
+    def stop(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare, "load", stop)
+    result = run("compare", "a.nc", "b.nc")
+    assert result.exit_code == 130
+    assert result.stderr == "Interrupted: the command did not finish.\n"
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+    def fail(path):
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr(compare, "load", fail)
+    result = run("compare", "a.nc", "b.nc")
+    assert isinstance(result.exception, RuntimeError)

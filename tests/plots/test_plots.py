@@ -1,0 +1,208 @@
+"""Every picture is a figure with the user's names and a legend, and leaves no trace in matplotlib."""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import rcParams
+from matplotlib.figure import Figure
+
+import bayesplat as bs
+from bayesplat import plots
+from bayesplat.regression import PriorPredictive
+from tests.plots.conftest import INPUTS, OUTPUT, K, N
+
+
+def texts(figure):
+    """Everything written as a label or title."""
+    axes = [
+        ax.get_xlabel() + "\n" + ax.get_ylabel() + "\n" + "\n".join(ax.get_title(loc) for loc in ("left", "center"))
+        for ax in figure.axes
+    ]
+    notes = [note.get_text() for ax in figure.axes for note in ax.texts]
+    return "\n".join(axes + notes).replace("\n", " ")
+
+
+def legend_of(figure):
+    legends = [*figure.legends, *(ax.get_legend() for ax in figure.axes if ax.get_legend())]
+    return [entry.get_text() for legend in legends for entry in legend.get_texts()]
+
+
+@pytest.fixture(autouse=True)
+def no_trace():
+    """Global settings and pyplot's figures are as before."""
+    before = dict(rcParams)
+    yield
+    assert dict(rcParams) == before
+    assert plt.get_fignums() == []
+
+
+@pytest.fixture
+def comparison():
+    columns = {"elpd_diff": [0.0, -3.0], "dse": [0.0, 2.0], "active": [3.0, 9.5], "p_loo": [4.0, 8.0]}
+    table = pd.DataFrame({**columns, "weight": [0.8, 0.2]}, index=pd.Index(["horseshoe", "ridge"], name="model"))
+    return bs.Comparison(table, "horseshoe scores highest, within the noise.")
+
+
+def prior_draws(d):
+    rng = np.random.default_rng(0)
+    return PriorPredictive(
+        rng.uniform(size=(20, d)), rng.normal(size=(12, 20)), rng.normal(size=(12, 20)), np.full(12, 0.5)
+    )
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_bands_of_any_number_of_inputs(posterior, d):
+    figure = plots.bands(posterior(d))
+    assert isinstance(figure, Figure)
+    figure.draw_without_rendering()
+    assert all(name in texts(figure) for name in (*INPUTS[:d], OUTPUT))
+    assert "data" in legend_of(figure)
+
+
+def test_bands_say_what_they_are_and_hold_the_prediction(posterior):
+    post = posterior(1)
+    figure = plots.bands(post, prob=(0.8, 0.25))
+    assert legend_of(figure) == [
+        "data", "80% band of f", "25% band of f", "posterior mean of f", "80% interval of new data",
+    ]  # fmt: skip
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    grid, mean = lines["posterior mean of f"].get_data()
+    np.testing.assert_allclose(mean, post.predict(grid).mean)
+    lower = lines["80% interval of new data"].get_ydata()
+    np.testing.assert_allclose(lower, post.predict(grid, 0.8, "observation").lower)
+
+
+def test_bands_span_the_inputs_asked_for(posterior):
+    post = posterior(1)
+    (ax,) = plots.bands(post, x=[3.0, 7.0], prob=0.5).axes
+    assert ax.get_xlim() == (3.0, 7.0)
+
+
+def test_maps_show_mean_and_width(posterior):
+    labels = texts(plots.bands(posterior(2), prob=0.8))
+    assert "posterior mean" in labels
+    assert "width of the 80% band" in labels
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_splats_of_any_number_of_inputs(posterior, point_fit, d):
+    for shown, count in ((posterior(d), K - 1), (point_fit(d), K - 2)):  # one negligible; and one dead
+        figure = plots.splats(shown)
+        assert isinstance(figure, Figure)
+        figure.draw_without_rendering()
+        assert all(name in texts(figure) for name in (*INPUTS[:d], OUTPUT))
+        assert f"{count} of {K} splats shown" in texts(figure)
+        assert legend_of(figure)
+
+
+def test_splats_of_a_posterior_come_from_its_best_draw(posterior):
+    assert "chain 1, draw 24" in texts(plots.splats(posterior(1)))
+
+
+def test_copies_of_a_splat_are_drawn_once_and_counted(point_fit):
+    figure = plots.splats(point_fit(1))
+    assert "×2" in [note.get_text() for note in figure.axes[0].texts]
+
+
+def test_curve_of_all_splats_is_the_prediction(point_fit):
+    fit = point_fit(1)
+    lines = {line.get_label(): line for line in plots.splats(fit).axes[0].lines}
+    grid, total = lines["trend + all splats"].get_data()
+    np.testing.assert_allclose(total, fit.predict(grid), rtol=1e-10)
+
+
+def test_a_fit_without_splats_can_be_drawn(point_fit):
+    for d in (1, 2, 3):
+        fit = point_fit(d)
+        fit.measure.live[:] = False
+        assert f"0 of {K} splats shown" in texts(plots.splats(fit))
+
+
+def test_checks(posterior):
+    post = posterior(1)
+    figure = plots.checks(post)
+    figure.draw_without_rendering()
+    assert len(figure.axes) == 4
+    assert texts(figure).count(OUTPUT) == 2
+    assert {"data", "prior draws", "posterior draws", "LOO-PIT", "99% simultaneous KS band"} <= set(legend_of(figure))
+    loo = post.overfitting().loo
+    assert f"{loo.n_bad} of {N}" in texts(figure)
+    assert any(label.startswith(f"limit {loo.good_k:.2f}") for label in legend_of(figure))
+
+
+def test_degenerate_pareto_k_is_a_cross_at_the_top(posterior, monkeypatch):
+    post = posterior(1)
+    loo = post.overfitting().loo
+    khat = np.where(np.arange(N) == 4, np.nan, loo.khat)
+    monkeypatch.setattr(sys.modules["bayesplat.plots.checks"], "leave_one_out", lambda tree: loo._replace(khat=khat))
+    ax = plots.checks(post).axes[3]
+    (cross,) = [line for line in ax.lines if line.get_marker() == "x"]
+    assert list(cross.get_xdata()) == [4]
+    assert cross.get_ydata()[0] >= np.nanmax(khat)
+
+
+def test_compare_puts_the_best_on_top(comparison):
+    figure = plots.compare(comparison)
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["horseshoe", "ridge"]
+    assert ax.yaxis_inverted()
+    assert {"3.0", "9.5", "8.0", "0.20"} <= {note.get_text() for note in ax.texts}
+    assert "nats" in ax.get_xlabel()
+    assert legend_of(figure)
+
+
+def test_flow_shows_every_start_and_why_it_stopped(point_fit):
+    fit = point_fit(1)
+    figure = plots.flow(fit)
+    figure.draw_without_rendering()
+    assert "no rebirth lowered the energy" in texts(figure)
+    assert "+1.25 nats" in texts(figure)
+    assert "rebirth round" in texts(figure)
+    assert legend_of(figure) == ["other starts", "best start", "after the last transport"]
+    histories = [line.get_ydata() for line in figure.axes[0].lines if len(line.get_ydata()) > 1]
+    assert len(histories) == 3
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_prior(d):
+    figure = plots.prior(prior_draws(d))
+    figure.draw_without_rendering()
+    assert "sds of y" in texts(figure)
+
+
+@pytest.mark.parametrize("draw", ["bands", "splats", "compare", "flow", "prior"])
+def test_drawing_into_the_users_axes(posterior, point_fit, comparison, draw):
+    subject = {"compare": comparison, "flow": point_fit(1), "prior": prior_draws(1)}.get(draw, posterior(1))
+    figure = Figure()
+    left, right = figure.subplots(1, 2)
+    assert getattr(plots, draw)(subject, ax=right) is figure
+    assert right.has_data()
+    assert right.get_legend() is not None
+    assert not left.has_data()
+
+
+@pytest.mark.parametrize("draw", ["bands", "splats", "checks", "compare", "flow", "prior"])
+def test_the_wrong_object_is_refused(draw):
+    with pytest.raises(bs.BayesplatError, match=r"Expected .*, got int"):
+        getattr(plots, draw)(3)
+
+
+def test_one_axes_for_several_panels_is_refused(posterior):
+    for d in (2, 3):
+        with pytest.raises(bs.BayesplatError, match="Expected no `ax`"):
+            plots.bands(posterior(d), ax=Figure().subplots())
+    with pytest.raises(bs.BayesplatError, match="Expected no `ax`"):
+        plots.prior(prior_draws(2), ax=Figure().subplots())
+
+
+def test_an_impossible_probability_is_refused(posterior):
+    with pytest.raises(bs.BayesplatError, match="`prob` strictly between 0 and 1"):
+        plots.bands(posterior(1), prob=(0.5, 90.0))
+
+
+def test_a_notebook_can_show_the_figure(point_fit):
+    assert plots.flow(point_fit(1))._repr_png_().startswith(b"\x89PNG")

@@ -1,0 +1,135 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from statistical import P_VALUE, law_p_value, share_p_value
+
+from bayesplat._checks import BayesplatError
+from bayesplat.priors import Box, Centres, FreeLengths, Lengths, shear_sites
+from bayesplat.priors.geometry import Shear
+from bayesplat.priors.sites import draw
+from bayesplat.scales import Diag, Full, Spherical
+
+BOX = Box(3, 0.06, 0.1)
+FLOOR = 0.25 * 0.06
+ALPHAS = np.array([0.5, 1.0, 4.0])
+GRID, STEP = np.linspace(-40, 40, 8001, retstep=True)
+
+
+@pytest.fixture(scope="module")
+def shear():
+    """Densities (g, 3) of shears on the grid and 4000 draws (4000, 3)."""
+    with jax.enable_x64(True):
+        prior = Shear(jnp.asarray(ALPHAS))
+        density = jnp.exp(prior.log_prob(jnp.asarray(GRID)[:, None]))
+        return np.asarray(density), np.asarray(prior.sample(jax.random.key(0), (4000,)))
+
+
+def test_shear_densities_are_normalised(shear):
+    np.testing.assert_allclose(STEP * shear[0].sum(0), 1.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("i", range(3))
+def test_shears_are_drawn_from_their_density(shear, i):
+    cdf = STEP * np.cumsum(shear[0], 0)
+    assert law_p_value(shear[1][:, i], lambda w: np.interp(w, GRID, cdf[:, i])) > P_VALUE
+    assert law_p_value(shear[1][:, i], lambda w: np.interp(w, GRID, cdf[:, i - 1])) < P_VALUE
+
+
+def test_partial_correlations_are_beta(shear):
+    share = 0.5 * (1 + np.tanh(shear[1][:, 2]))
+    assert law_p_value(share, stats.beta(4.0, 4.0).cdf) > P_VALUE
+    assert law_p_value(share, stats.beta(3.0, 3.0).cdf) < P_VALUE
+
+
+def test_shears_keep_density_and_gradient_far_out(x64):
+    far = np.array([-400.0, 0.0, 400.0])
+    prior = Shear(np.ones(()))
+    log_density, gradient = prior.log_prob(far), jax.vmap(jax.grad(prior.log_prob))(far)
+    np.testing.assert_allclose(np.asarray(log_density)[[0, 2]], np.log(2.0) - 800.0, rtol=1e-12)
+    np.testing.assert_allclose(gradient, [2.0, 0.0, -2.0], rtol=1e-12)
+
+
+def test_shear_sites_are_the_lkj_prior_of_every_splat(x64):
+    w = np.random.default_rng(0).normal(size=(4, 3))
+    table = shear_sites(4, Full(), 3, 1.7)
+    expected = sum(Full().log_lkj(row, 3, 1.7) for row in w)
+    np.testing.assert_allclose(table["shear"].log_prob(w), expected, rtol=1e-12)
+    assert abs(float(shear_sites(4, Full(), 3, 2.0)["shear"].log_prob(w) - expected)) > 0.1
+    assert shear_sites(4, Diag(), 3, 1.0) == shear_sites(4, Full(), 1, 1.0) == {}
+
+
+@pytest.mark.parametrize(("spacing", "grid", "floor"), [(0.06, 0.1, 0.015), (0.3, 0.1, 0.025)])
+def test_no_length_falls_below_the_floor(spacing, grid, floor, x64):
+    box = Box(2, spacing, grid)
+    lengths = np.exp(box.log_lengths(np.array([[-1e6, -5.0, 0.0]])))
+    np.testing.assert_allclose(box.floor, floor)
+    np.testing.assert_allclose(lengths, [[floor, floor + np.exp(-5.0), floor + 1.0]], rtol=1e-12)
+
+
+def test_half_of_the_lengths_exceed_the_median(x64):
+    lengths = Lengths()
+    table = lengths.sites(1, Spherical(), BOX)
+    keys = jax.random.split(jax.random.key(0), 3000)
+    beyond = np.exp(jax.jit(jax.vmap(lambda key: lengths.excess(draw(table, key))))(keys))
+    assert share_p_value(beyond > np.sqrt(0.1), 0.5) > P_VALUE
+    assert share_p_value(beyond > 1.2 * np.sqrt(0.1), 0.5) < P_VALUE
+    assert Lengths(typical=0.25).median(BOX) == 0.25
+
+
+def test_starts_give_the_lengths_they_are_asked_for(x64):
+    rng = np.random.default_rng(0)
+    excess, location = np.log(0.2) + 2 * rng.normal(size=(5, 3)), np.log([0.1, 0.2, 0.3])
+    np.testing.assert_allclose(Lengths().excess(Lengths().start(excess, location, BOX)), excess, rtol=1e-12)
+    free = FreeLengths().excess(FreeLengths().start(excess, location, BOX))
+    inside = (excess > np.log(FLOOR) * 0.99) & (excess < np.log(FLOOR) * 0.01)
+    assert inside.any()
+    assert not inside.all()
+    np.testing.assert_allclose(free[inside], excess[inside], rtol=1e-12)
+    assert ((free > np.log(FLOOR)) & (free < 0)).all()
+
+
+def test_the_density_of_point_fits_is_that_of_the_sites_with_the_spread_held(x64):
+    rng, lengths = np.random.default_rng(0), Lengths(spread=0.5)
+    excess, location = rng.normal(size=(5, 3)) - 2, rng.normal(size=3) - 2
+    per_splat, shared = lengths.log_density(excess, location, BOX)
+    values, table = lengths.start(excess, location, BOX), lengths.sites(5, Full(), BOX)
+    expected = table["deviation"].log_prob(values["deviation"]) - 15 * np.log(0.5)
+    assert per_splat.shape == (5,)
+    np.testing.assert_allclose(per_splat.sum(), expected, rtol=1e-12)
+    np.testing.assert_allclose(shared, table["location"].log_prob(location), rtol=1e-12)
+
+
+def test_free_lengths_are_flat_inside_and_walled_outside(x64):
+    excess = np.array([[np.log(FLOOR) + 0.1], [-0.1], [0.1], [np.log(FLOOR) - 0.2]])
+    per_splat, _ = FreeLengths().log_density(excess, np.zeros(1), BOX)
+    np.testing.assert_allclose(per_splat, [0.0, 0.0, -2.0, -8.0], rtol=1e-9)
+
+
+def test_centres_are_flat_inside_and_walled_outside(x64):
+    b = np.array([[-0.09, 1.09], [0.5, 0.5], [1.2, 0.5], [-0.2, 1.2]])
+    centres = Centres(margin=0.1)
+    np.testing.assert_allclose(centres.log_density(b), [0.0, 0.0, -20.0, -40.0], rtol=1e-9)
+    start, support = centres.start(10 * b)["centre"], centres.sites(4, Box(2, 0.1, 0.1))["centre"].support
+    assert support(start)
+    assert not support(10 * b)
+    np.testing.assert_allclose(centres.start(b)["centre"][1], 0.5)
+
+
+REFUSED = [
+    (lambda: Lengths(typical=0.0), "Expected `typical`"),
+    (lambda: Lengths(uncertainty=-1.0), "Expected `uncertainty`"),
+    (lambda: Lengths(spread=0.0), "Expected `spread`"),
+    (lambda: Lengths(tails=np.nan), "Expected `tails`"),
+    (lambda: Lengths(lkj=0.0), "Expected `lkj`"),
+    (lambda: Centres(margin=-0.1), "Expected `margin` between 0 and 10, got -0.1"),
+    (lambda: Centres(margin=np.nan), "Expected `margin` between 0 and 10, got nan"),
+]
+
+
+@pytest.mark.parametrize(("make", "words"), REFUSED)
+def test_numbers_are_checked(make, words):
+    with pytest.raises(BayesplatError) as refusal:
+        make()
+    assert words in str(refusal.value)

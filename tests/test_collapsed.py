@@ -1,0 +1,229 @@
+"""The collapsed linear-Gaussian system against dense linear algebra, exact rational arithmetic and Monte Carlo."""
+
+from fractions import Fraction
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from statistical import P_VALUE, law_p_value, mean_p_value
+
+from bayesplat import collapsed
+
+RNG = np.random.default_rng(0)
+N, R, EXTRA = 9, 4, 3
+
+
+class System(NamedTuple):
+    """What `collapsed.factor` takes."""
+
+    features: np.ndarray
+    scales: np.ndarray
+    y: np.ndarray
+    sd: np.ndarray
+    observed: np.ndarray
+
+
+CASES = {
+    "ordinary": System(
+        RNG.normal(size=(N, R)), RNG.uniform(0.5, 2, R), RNG.normal(size=N), RNG.uniform(0.2, 1, N), np.ones(N)
+    ),
+    "missing": System(
+        RNG.normal(size=(N, R)), RNG.uniform(0.5, 2, R), RNG.normal(size=N), RNG.uniform(0.2, 1, N), np.arange(N) % 4 > 0
+    ),
+    "dead splat": System(
+        RNG.normal(size=(N, R)), np.array([1.0, 0.0, 2.0, 10.0]), RNG.normal(size=N), np.full(N, 0.1), np.ones(N)
+    ),
+}
+CASES = {name: case._replace(observed=case.observed.astype(float)) for name, case in CASES.items()}
+CANDIDATES, NEW_SCALE = RNG.normal(size=(N, EXTRA)), 1.3
+
+cases = pytest.mark.parametrize("name", CASES)
+
+
+def look(system, key):
+    c = collapsed.factor(*system)
+    return {
+        "value": collapsed.log_density(c),
+        "gradient": jax.grad(lambda system: collapsed.log_density(collapsed.factor(*system)))(system),
+        "mean": collapsed.mean_coefficients(c),
+        "draws": jax.vmap(lambda key: collapsed.draw_coefficients(c, key))(jax.random.split(key, 4000)),
+        "loo": collapsed.leave_one_out(c),
+        "lost": collapsed.evidence_lost(c),
+        "gain": collapsed.evidence_gain(c, CANDIDATES, jnp.asarray(NEW_SCALE)),
+    }
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """The compiled pass over a system; one compilation for the module."""
+    with jax.enable_x64(True):
+        one_pass = jax.jit(look)
+        yield lambda system: jax.tree.map(np.asarray, one_pass(system, jax.random.key(0)))
+
+
+@pytest.fixture(scope="module")
+def seen(compiled):
+    return {name: compiled(case) for name, case in CASES.items()}
+
+
+def log_evidence(system):
+    """log N(y; 0, C) over the observed rows, dense."""
+    rows = system.observed > 0
+    scaled = system.features[rows] * system.scales
+    covariance = scaled @ scaled.T + np.diag(system.sd[rows] ** 2)
+    return stats.multivariate_normal(np.zeros(rows.sum()), covariance).logpdf(system.y[rows])
+
+
+def conditional(system):
+    """Mean and covariance of the coefficients given the observed rows, dense, by conditioning the joint Gaussian."""
+    rows = system.observed > 0
+    scaled = system.features[rows] * system.scales
+    gain = np.diag(system.scales) @ scaled.T @ np.linalg.inv(scaled @ scaled.T + np.diag(system.sd[rows] ** 2))
+    return gain @ system.y[rows], np.diag(system.scales**2) - gain @ system.features[rows] @ np.diag(system.scales**2)
+
+
+@cases
+def test_log_density_equals_the_dense_one(seen, name):
+    np.testing.assert_allclose(seen[name]["value"], log_evidence(CASES[name]), rtol=1e-10)
+    wrong = CASES[name]._replace(sd=1.001 * CASES[name].sd)
+    assert abs(seen[name]["value"] - log_evidence(wrong)) > 1e-6
+
+
+def test_missing_rows_leave_no_trace(compiled):
+    case = CASES["missing"]
+    gone = case.observed == 0
+    other = case._replace(y=np.where(gone, 7.0, case.y), sd=np.where(gone, 3.0, case.sd))
+    here, there = ({**compiled(system), "gradient": None} for system in (case, other))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), here, there)
+    assert compiled(case._replace(y=case.y + (gone == 0)))["value"] != here["value"]
+
+
+@cases
+@pytest.mark.parametrize("part", ["features", "scales", "y", "sd"])
+def test_gradients_equal_finite_differences(compiled, seen, name, part):
+    case = CASES[name]
+    direction, step = np.random.default_rng(1).normal(size=getattr(case, part).shape), 1e-5
+    ends = (case._replace(**{part: getattr(case, part) + sign * step * direction}) for sign in (1, -1))
+    up, down = (compiled(end)["value"] for end in ends)
+    found = np.sum(getattr(seen[name]["gradient"], part) * direction)
+    np.testing.assert_allclose(found, (up - down) / (2 * step), rtol=1e-6, atol=1e-7)
+
+
+@cases
+def test_coefficients_have_the_conditional_mean_and_law(seen, name):
+    mean, covariance = conditional(CASES[name])
+    live = CASES[name].scales > 0
+    np.testing.assert_allclose(seen[name]["mean"], mean, rtol=1e-8, atol=1e-12)
+    away = seen[name]["draws"][:, live] - mean[live]
+    precision = np.linalg.inv(covariance[np.ix_(live, live)])
+    square = np.einsum("si,ij,sj->s", away, precision, away)
+    assert mean_p_value(away, 0.0) > P_VALUE
+    assert law_p_value(square, stats.chi2(live.sum()).cdf) > P_VALUE
+    assert mean_p_value(away, 0.2 * away.std(0)) < P_VALUE
+    assert law_p_value(1.1 * square, stats.chi2(live.sum()).cdf) < P_VALUE
+
+
+@cases
+def test_leave_one_out_equals_refits(seen, name):
+    case, (mean, variance) = CASES[name], seen[name]["loo"]
+    for i in np.flatnonzero(case.observed):
+        rest = case._replace(observed=np.where(np.arange(N) == i, 0.0, case.observed))
+        expected, covariance = conditional(rest)
+        np.testing.assert_allclose(mean[i], case.features[i] @ expected, rtol=1e-7, atol=1e-9)
+        np.testing.assert_allclose(variance[i], case.features[i] @ covariance @ case.features[i], rtol=1e-7)
+    np.testing.assert_array_equal(mean[case.observed == 0], 0.0)
+    np.testing.assert_array_equal(variance[case.observed == 0], 0.0)
+
+
+@cases
+def test_evidence_lost_equals_the_loss_of_a_column(seen, name):
+    case = CASES[name]
+    without = [log_evidence(case._replace(scales=np.where(np.arange(R) == j, 0.0, case.scales))) for j in range(R)]
+    expected = log_evidence(case) - np.array(without)
+    np.testing.assert_allclose(seen[name]["lost"], expected, rtol=1e-7, atol=1e-9)
+    assert np.ptp(expected) > 0.1
+
+
+@cases
+def test_evidence_gain_equals_the_gain_of_a_column(seen, name):
+    case, scales = CASES[name], np.append(CASES[name].scales, NEW_SCALE)
+    wider = [case._replace(features=np.column_stack([case.features, psi]), scales=scales) for psi in CANDIDATES.T]
+    expected = np.array([log_evidence(one) for one in wider]) - log_evidence(case)
+    np.testing.assert_allclose(seen[name]["gain"], expected, rtol=1e-7, atol=1e-9)
+    assert np.ptp(expected) > 0.1
+
+
+def test_collapsing_equals_averaging_over_prior_coefficients(compiled):
+    three = (np.arange(N) < 3).astype(float)
+    case = CASES["ordinary"]._replace(scales=np.full(R, 0.5), sd=np.full(N, 0.6), observed=three)
+    a = case.scales * np.random.default_rng(2).normal(size=(400_000, R))
+    likelihood = np.exp(stats.norm.logpdf(case.y[:3], a @ case.features[:3].T, case.sd[:3]).sum(1))
+    assert mean_p_value(likelihood, np.exp(compiled(case)["value"])) > P_VALUE
+    assert mean_p_value(likelihood, np.exp(compiled(case._replace(sd=1.1 * case.sd))["value"])) < P_VALUE
+
+
+# ---------------------------------------------------------------- nearly noise-free data
+
+TINY = 1e-5  # the floor of the noise
+
+
+def noise_free(k=R):
+    """Wide, nearly collinear bumps, observed almost without noise."""
+    rng, x = np.random.default_rng(3), np.linspace(0, 1, N)[:, None]
+    features = np.exp(-0.5 * ((x - np.linspace(0.2, 0.8, k)) / 0.4) ** 2)
+    y = features @ rng.normal(size=k) + TINY * rng.normal(size=N)
+    return System(features, np.ones(k), y, np.full(N, TINY), np.ones(N))
+
+
+def exact_log_evidence(system):
+    """log N(y; 0, C) in rational arithmetic: Gauss elimination of C, whose pivots give the determinant."""
+    fractions = np.vectorize(Fraction, otypes=[object])
+    F, y, s, sd = (fractions(a) for a in (system.features, system.y, system.scales, system.sd))
+    C = (F * s**2) @ F.T + np.diag(sd**2)
+    log_det, square = 0.0, Fraction(0)
+    for i in range(len(y)):
+        pivot = C[i, i]
+        log_det += np.log(float(pivot))
+        square += y[i] ** 2 / pivot
+        factor = C[i + 1 :, i] / pivot
+        y[i + 1 :] -= factor * y[i]
+        C[i + 1 :, i + 1 :] -= np.outer(factor, C[i, i + 1 :])
+    return -0.5 * (len(y) * np.log(2 * np.pi) + log_det + float(square))
+
+
+def test_the_exact_reference_agrees_where_dense_algebra_is_safe():
+    np.testing.assert_allclose(exact_log_evidence(CASES["ordinary"]), log_evidence(CASES["ordinary"]), rtol=1e-12)
+
+
+def test_tiny_noise_keeps_the_density_to_a_thousandth_of_a_nat(compiled):
+    system = noise_free()
+    exact, found = exact_log_evidence(system), compiled(system)
+    assert abs(found["value"] - exact) < 1e-3
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    single = collapsed.log_density(collapsed.factor(*(jnp.asarray(part, jnp.float32) for part in system)))
+    assert not abs(single - exact) < 1.0  # float32 would be far off or NaN: this is why inference runs in float64
+
+
+def test_tiny_noise_keeps_leave_one_out(compiled):
+    system = noise_free()
+    mean, variance = compiled(system)["loo"]
+    i = N // 2
+    rest = system._replace(observed=np.where(np.arange(N) == i, 0.0, 1.0))
+    square = [exact_log_evidence(dropped(system, i, y)) for y in (0.0, 1.0, -1.0)]
+    precision = -(square[1] + square[2] - 2 * square[0])
+    np.testing.assert_allclose(variance[i] + TINY**2, 1 / precision, rtol=1e-4)
+    np.testing.assert_allclose(mean[i], (square[1] - square[2]) / (2 * precision), atol=1e-3 * TINY)
+    np.testing.assert_allclose(compiled(rest)["value"], exact_log_evidence(kept(rest)), atol=1e-3)
+
+
+def dropped(system, i, y):
+    """The same system with datum i at another y: log p is a parabola in y, with the predictive's mean and variance."""
+    return system._replace(y=np.where(np.arange(N) == i, y, system.y))
+
+
+def kept(system):
+    rows = system.observed > 0
+    return System(system.features[rows], system.scales, system.y[rows], system.sd[rows], system.observed[rows])

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+
+from bayesplat.scaling import fit_scaling
+
+X = np.array([[1.0, -5.0, 3.0], [3.0, -5.0, 4.0], [2.0, -5.0, 7.0], [1.5, -5.0, 3.5]])
+Y = np.array([10.0, np.nan, 30.0, 20.0])
+
+
+def test_inputs_fill_the_unit_box():
+    box = fit_scaling(X, Y).to_box(X)
+    np.testing.assert_allclose(box.min(0), 0.0, atol=1e-15)
+    np.testing.assert_allclose(box.max(0), [1.0, 0.0, 1.0])
+
+
+def test_observed_outputs_have_mean_zero_and_sd_one():
+    y = fit_scaling(X, Y).to_standard(Y)
+    np.testing.assert_allclose((np.nanmean(y), np.nanstd(y)), (0.0, 1.0), atol=1e-15)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(Y))
+
+
+def test_the_maps_are_affine_and_undone_by_their_numbers():
+    scaling, x = fit_scaling(X, Y), np.random.default_rng(0).normal(size=(6, 3))
+    np.testing.assert_allclose(scaling.low + scaling.extent * scaling.to_box(x), x, rtol=1e-12)
+    np.testing.assert_allclose(scaling.mean + scaling.sd * scaling.to_standard(x[:, 0]), x[:, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("y", "sd"),
+    [
+        ([5.0, 5.0, 5.0], 1.0),
+        ([0.0, 0.0, 0.0], 1.0),
+        ([1e9, 1e9 + 1e-5, 1e9], 1.0),  # a spread below rounding is no spread
+        ([4.0], 1.0),
+        ([1e-12, 3e-12], 1e-12),
+    ],
+)
+def test_constant_outputs_keep_their_scale(y, sd):
+    x = np.arange(float(len(y)))[:, None]
+    np.testing.assert_allclose(fit_scaling(x, np.array(y)).sd, sd)
+
+
+@pytest.mark.parametrize(("low", "high", "extent"), [(2.0, 2.0, 1.0), (0.0, 0.0, 1.0), (1e9, 1e9 + 1e-4, 1.0), (0, 2, 2)])
+def test_constant_inputs_keep_their_scale(low, high, extent):
+    x = np.array([[low], [high]], float)
+    np.testing.assert_allclose(fit_scaling(x, np.array([0.0, 1.0])).extent, extent)

@@ -1,0 +1,145 @@
+"""What users may hand in, and every refusal in its words."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import xarray as xr
+
+from bayesplat._checks import BayesplatError
+from bayesplat.tables import as_data, as_inputs, as_output
+
+ONE = np.array([0.5, 1.5, 2.5])
+TWO = np.column_stack([ONE, -ONE])
+
+INPUTS = {
+    "array": (TWO, TWO),
+    "one input": (ONE, ONE[:, None]),
+    "column": (ONE[:, None], ONE[:, None]),
+    "lists": (TWO.tolist(), TWO),
+    "integers": (np.array([[1, 2], [3, 4]]), np.array([[1.0, 2.0], [3.0, 4.0]])),
+    "single precision": (TWO.astype(np.float32), TWO),
+    "booleans": (np.array([True, False]), np.array([[1.0], [0.0]])),
+    "numbers in objects": (TWO.astype(object), TWO),
+    "pandas frame": (pd.DataFrame(TWO, columns=["a", "b"]), TWO),
+    "pandas series": (pd.Series(ONE), ONE[:, None]),
+    "polars frame": (pl.DataFrame(TWO, schema=["a", "b"]), TWO),
+    "polars series": (pl.Series("a", ONE), ONE[:, None]),
+    "xarray": (xr.DataArray(TWO, dims=("row", "input")), TWO),
+    "masked, nothing hidden": (np.ma.masked_array(TWO), TWO),
+    "one row": (TWO[:1], TWO[:1]),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_inputs_become_float64_tables(name):
+    given, expected = INPUTS[name]
+    found = as_inputs(given)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_inputs_are_copied():
+    given = TWO.copy()
+    as_inputs(given)[:] = 7.0
+    np.testing.assert_array_equal(given, TWO)
+
+
+OUTPUTS = {
+    "array": (ONE, ONE),
+    "column": (ONE[:, None], ONE),
+    "integers": (np.array([1, 2, 3]), np.array([1.0, 2.0, 3.0])),
+    "missing": (np.array([1.0, np.nan, 3.0]), np.array([1.0, np.nan, 3.0])),
+    "missing in pandas": (pd.Series([1, None, 3], dtype="Int64"), np.array([1.0, np.nan, 3.0])),
+    "missing in polars": (pl.Series([1.0, None, 3.0]), np.array([1.0, np.nan, 3.0])),
+    "hidden": (np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False]), np.array([1.0, np.nan, 3.0])),
+    "hidden integers": (np.ma.masked_array([1, 2, 3], [False, True, False]), np.array([1.0, np.nan, 3.0])),
+    "xarray": (xr.DataArray(ONE), ONE),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_outputs_become_float64_vectors(name):
+    given, expected = OUTPUTS[name]
+    found = as_output(given, 3)
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, expected)
+
+
+def words(text):
+    return np.array([text, "b", "c"])
+
+
+DATES = np.array(["2020-01-01", "2020-01-02", "2020-01-03"], dtype="datetime64[D]")
+
+REFUSED_INPUTS = {
+    "text": (words("a"), "Expected numbers in `x`, got values of type <U1; encode text and dates as numbers first."),
+    "text in a frame": (pd.DataFrame({"a": ["red", "blue"]}), "Expected numbers in `x`, got values of type"),
+    "complex": (ONE + 1j, "Expected real numbers in `x`, got complex ones; pass their real part."),
+    "NaN": (np.array([1.0, np.nan]), "Expected finite `x`, got NaN or infinity in 1 row; drop or fill."),
+    "infinities": (np.array([[np.inf, 1.0], [0.0, 1.0], [-np.inf, 1.0]]), "got NaN or infinity in 2 rows; drop or fill"),
+    "hidden": (np.ma.masked_array(ONE, [True, False, False]), "got NaN or infinity in 1 row"),
+    "no rows": (np.zeros((0, 2)), "Expected `x` to have at least one row, got shape (0, 2)."),
+    "an empty list": ([], "Expected `x` to have at least one row"),
+    "no columns": (np.zeros((3, 0)), "Expected `x` to have at least one column, got shape (3, 0)."),
+    "a number": (3.0, "Expected `x` with shape (n, d) or (n,), got ()."),
+    "three axes": (np.zeros((2, 2, 2)), "Expected `x` with shape (n, d) or (n,), got (2, 2, 2)."),
+    "ragged lists": ([[1.0], [1.0, 2.0]], "Expected `x` to be an array of numbers, got list."),
+    "nothing": (None, "Expected `x` with shape (n, d) or (n,), got ()."),
+    "dates": (DATES, "encode text and dates as numbers first"),
+}
+REFUSED_OUTPUTS = {
+    "text": (words("a"), "Expected numbers in `y`, got values of type <U1"),
+    "complex": (ONE + 1j, "Expected real numbers in `y`, got complex ones"),
+    "infinity": (np.array([1.0, np.inf, 2.0]), "Expected finite or missing (NaN) `y`, got infinity; drop those rows."),
+    "another length": (ONE[:2], "Expected `y` with as many rows as `x` (3), got 2; match the rows."),
+    "several columns": (TWO, "Expected `y` with shape (n,), got (3, 2); fit one model for each output column."),
+    "a number": (1.0, "Expected `y` with shape (n,), got ()"),
+    "dates": (DATES, "Expected numbers in `y`"),
+}
+
+
+def refusal(call):
+    with pytest.raises(BayesplatError) as caught:
+        call()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", REFUSED_INPUTS)
+def test_odd_inputs_are_refused(name):
+    given, expected = REFUSED_INPUTS[name]
+    assert expected in refusal(lambda: as_inputs(given))
+
+
+@pytest.mark.parametrize("name", REFUSED_OUTPUTS)
+def test_odd_outputs_are_refused(name):
+    given, expected = REFUSED_OUTPUTS[name]
+    assert expected in refusal(lambda: as_output(given, 3))
+
+
+@pytest.mark.parametrize(("d", "columns"), [(1, "1 input column,"), (3, "3 input columns,")])
+def test_inputs_of_another_dimension_are_refused_by_name(d, columns):
+    said = refusal(lambda: as_inputs(TWO, "x_new", d))
+    assert said == f"Expected `x_new` with {columns} as in the fit, got shape (3, 2)."
+    np.testing.assert_array_equal(as_inputs(TWO, "x_new", 2), TWO)
+
+
+def test_outputs_that_are_all_missing_are_refused():
+    assert "at least one observed `y`" in refusal(lambda: as_data(ONE, np.full(3, np.nan)))
+
+
+NAMES = [
+    (TWO, ONE, ("x1", "x2", "y")),
+    (ONE, ONE, ("x", "y")),
+    (pd.DataFrame(TWO, columns=["dose", 7]), pd.Series(ONE, name="effect"), ("dose", "7", "effect")),
+    (pd.Series(ONE, name="time"), pd.Series(ONE), ("time", "y")),
+    (pl.DataFrame(TWO, schema=["a", "b"]), pl.Series("z", ONE), ("a", "b", "z")),
+    (xr.DataArray(ONE, name="depth"), xr.DataArray(ONE), ("depth", "y")),
+]
+
+
+@pytest.mark.parametrize(("x", "y", "names"), NAMES)
+def test_names_come_from_frames_and_series(x, y, names):
+    data = as_data(x, y)
+    assert data.names == names
+    assert data.x.shape[0] == data.y.shape[0] == 3

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-type Sites = dict[str, jax.Array]
-"""Values of the model's parameters, one array per named site."""
-
 AnyArray = jax.Array | np.ndarray
+
+type Sites = dict[str, AnyArray]
+"""Values of the model's parameters, one array per named site."""
 
 Key = jax.Array
 """A typed JAX random key."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +80,8 @@ def write(tree: xr.DataTree, settings: dict[str, Any], path: str | os.PathLike[s
     marked = tree.copy()
     marked.attrs = {"format": FORMAT, "format_version": VERSION, "settings": json.dumps(settings)}
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        os.close(handle)
+        name = target.parent / f".{target.name}.{os.getpid()}.tmp"
+        name.open("xb").close()
     except OSError as error:
         raise BayesplatError(
             f"Cannot write {target}: {error.strerror}; choose a folder that can be written."
@@ -95,7 +94,7 @@ def write(tree: xr.DataTree, settings: dict[str, Any], path: str | os.PathLike[s
     except OSError as error:
         raise BayesplatError(f"Cannot write {target}: {error.strerror or error}; nothing was changed there.") from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[xr.DataTree, dict[str, Any]]:

@@ -14,7 +14,7 @@ from bayesplat.devices import choose_device, inference
 from bayesplat.diagnostics.convert import nuts_stats, to_datatree
 from bayesplat.flow import run as flow
 from bayesplat.flow.chain_start import chain_start
-from bayesplat.flow.energy import NegLogEvidence
+from bayesplat.flow.energy import neg_log_evidence
 from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Problem, Specification, bind
@@ -37,6 +37,7 @@ class PriorPredictive(NamedTuple):
     f: np.ndarray  # (draws, n)
     y: np.ndarray  # (draws, n)
     sigma: np.ndarray  # (draws,)
+    names: tuple[str, ...]  # of the inputs, then of the output with its unit
 
     def __str__(self) -> str:
         return (
@@ -140,16 +141,17 @@ class SplatModel(Specification):
 
         Without y, outputs are in sds of y about its mean; with y, in y's units.
         """
-        inputs = as_inputs(x)
-        outputs = np.linspace(-1.0, 1.0, len(inputs)) if y is None else y
-        bound = _bind(self, inputs, outputs, quiet=True)
+        outputs = np.linspace(-1.0, 1.0, len(as_inputs(x))) if y is None else y
+        bound = _bind(self, x, outputs, quiet=True)
         with inference():
             draw = jax.tree.map(
                 np.asarray, prior_draws(bound.problem, positive_int("draws", draws), jax.random.key(seed))
             )
         mean, sd = (0.0, 1.0) if y is None else (bound.scaling.mean, bound.scaling.sd)
         sigma = sd * draw.values["sigma"][0]
-        return PriorPredictive(inputs[bound.rows], mean + sd * draw.f[0], mean + sd * draw.replicate[0], sigma)
+        names = (*bound.data.names[:-1], "y (sds)" if y is None else bound.data.names[-1])
+        x_used = bound.data.x[bound.rows]
+        return PriorPredictive(x_used, mean + sd * draw.f[0], mean + sd * draw.replicate[0], sigma, names)
 
 
 def load(path: str | os.PathLike[str]) -> Posterior:
@@ -177,7 +179,7 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
     n, missing = rows.size, data.y.size - rows.size
     constant = [name for name, column in zip(data.names, data.x[rows].T, strict=False) if np.ptp(column) == 0]
     odd = {
-        f"{missing} of {data.y.size} values of y are missing and left out of the fit.": missing > 0,
+        f"{missing} of {data.y.size} values of y missing: left out of the fit.": missing > 0,
         f"Input{'s' if len(constant) > 1 else ''} {', '.join(constant)} constant: nothing can be learnt from it.": bool(
             constant
         ),
@@ -196,19 +198,19 @@ def _device(bound: _Bound) -> jax.Device:
 
 def _flow(bound: _Bound, seed: int, starts: int, progress: bool | None) -> PointFit:
     with inference(_device(bound)), display("flow", progress) as show:
-        energy = NegLogEvidence(bound.problem)
+        energy = neg_log_evidence(bound.problem)
 
         def report(p: flow.Progress) -> None:
             show(p.done, p.total, "compiling" if np.isinf(p.energy) else f"energy {p.energy:.1f} nats")
 
         runs = flow.run_flow(energy, jax.random.key(seed), starts, flow.Settings(), report)
-        return point_fit(energy, runs, bound.scaling, bound.data.x, bound.data.y, bound.data.names)
+        return point_fit(bound.problem.spec, energy, runs, bound.scaling, bound.data)
 
 
 def _starts(bound: _Bound, fit: PointFit, count: int) -> list[Any]:
     """Site values of one start per chain, from different runs as far as there are."""
-    energy = NegLogEvidence(bound.problem)
-    return [chain_start(energy, fit.runs[c % len(fit.runs)]) for c in range(count)]
+    energy = neg_log_evidence(bound.problem)
+    return [chain_start(bound.problem, energy, fit.runs[c % len(fit.runs)]) for c in range(count)]
 
 
 def _nuts(
@@ -220,7 +222,7 @@ def _nuts(
     with display("nuts", progress) as show:
 
         def report(p: nuts.Progress) -> None:
-            show(p.done, p.total, f"{p.divergences} divergences" if p.done else "compiling")
+            show(p.done, p.total, f"{p.divergences} divergent" if p.done else "compiling")
 
         chains = nuts.run_nuts(bound.problem, starts, run_key, settings, report)
     how = {**settings._asdict(), "chains": len(starts), "chain_method": "threads", "interrupted": chains.interrupted}

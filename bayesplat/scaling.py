@@ -16,7 +16,7 @@ class Scaling(NamedTuple):
     mean: float  # mean of the observed outputs
     sd: float  # sd of the observed outputs; 1 where they are constant
 
-    def to_box(self, x: Float[AnyArray, "n d"]) -> Float[AnyArray, "n d"]:
+    def to_box(self, x: Float[AnyArray, "*n d"]) -> Float[AnyArray, "*n d"]:
         """Inputs on the unit box."""
         return (x - self.low) / self.extent
 

@@ -14,14 +14,14 @@ from typing import NamedTuple
 import pytest
 
 LAYERS = {
-    0: ["_typing", "_checks"],
-    1: ["mothers", "scales", "scaling"],
+    0: ["_typing", "_checks", "devices", "progress"],
+    1: ["mothers", "scales", "scaling", "tables", "threads"],
     2: ["measure"],
     3: ["evaluate", "trend"],
     4: ["priors", "likelihoods"],
     5: ["collapsed", "model"],
     6: ["flow", "posterior"],
-    7: ["diagnostics", "io", "spec"],
+    7: ["diagnostics", "io"],
     8: ["compare", "results"],
     9: ["regression"],
     10: ["plots", "datasets"],

@@ -58,7 +58,7 @@ class Convergence:
         else:
             shown = self.table.to_string(formatters={"r_hat": "{:.3f}".format}, float_format="{:.0f}".format)
             head = [
-                f"Convergence (nuts): {self.divergences} divergences, BFMI {self.bfmi:.2f}, "
+                f"Convergence (nuts): {self.divergences} divergent, BFMI {self.bfmi:.2f}, "
                 f"{self.depth_share:.0%} of draws at the depth limit",
                 shown,
             ]
@@ -113,18 +113,16 @@ def _failures(table: pd.DataFrame, divergences: int, bfmi: float, chains: int) -
     failures = []
     if chains < 2:
         failures.append("Only one chain ran, so agreement between chains cannot be judged; run at least 4.")
-    for label, row in table.iterrows():
-        if not (row["r_hat"] <= RHAT_LIMIT) and chains > 1:
-            failures.append(
-                f"Chains disagree on {label}: R-hat {row['r_hat']:.3f} is above {RHAT_LIMIT}; "
-                "run longer (warmup, draws), or use more splats or a stronger prior if it stays."
-            )
-        for kind in ("bulk", "tail"):
-            if not (row[f"ess_{kind}"] >= ESS_LIMIT):
-                failures.append(
-                    f"Too few effective draws of {label}: {kind} ESS {row[f'ess_{kind}']:.0f} is below {ESS_LIMIT}; "
-                    "run more draws."
-                )
+    apart = [f"{label} ({r_hat:.3f})" for label, r_hat in table["r_hat"].items() if not (r_hat <= RHAT_LIMIT)]
+    if apart and chains > 1:
+        failures.append(
+            f"Chains disagree: R-hat above {RHAT_LIMIT} for {', '.join(apart)}; run longer (warmup, draws), or try a "
+            "stronger prior or more splats if it stays."
+        )
+    ess = table[["ess_bulk", "ess_tail"]].min(axis=1)
+    thin = [f"{label} ({size:.0f})" for label, size in ess.items() if not (size >= ESS_LIMIT)]
+    if thin:
+        failures.append(f"Too few effective draws: ESS below {ESS_LIMIT} for {', '.join(thin)}; run more draws.")
     if divergences:
         failures.append(
             f"{divergences} divergent transition{'s' if divergences != 1 else ''}: parts of the posterior may be "

@@ -43,7 +43,7 @@ def certificate(
     rows = max(1, min(n, PAIRS // (RUNGS * n), 256))
     pick, noise = jax.random.split(key)
     weight = problem.observed / jnp.sum(problem.observed)
-    centres = problem.x[jax.random.choice(pick, n, (rows,), p=weight)]
+    centres = problem.x[jax.random.choice(pick, n, (rows,), replace=False, p=weight)]
     lengths = jnp.geomspace(2 * problem.box.floor, 0.5, RUNGS)
     b = jnp.tile(centres, (RUNGS, 1))
     length = jnp.repeat(lengths, rows)

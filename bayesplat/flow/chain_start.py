@@ -6,11 +6,12 @@ import numpy as np
 from bayesplat._typing import Sites
 from bayesplat.flow.energy import NegLogEvidence
 from bayesplat.flow.run import Run
+from bayesplat.model import Problem
 
 
-def chain_start(energy: NegLogEvidence, run: Run) -> Sites:
+def chain_start(problem: Problem, energy: NegLogEvidence, run: Run) -> Sites:
     """Values of all sites at the end of a run, splats in order of falling mass on the data."""
-    problem, position = energy.problem, run.state.position
+    position = run.state.position
     spec = problem.spec
     columns = np.asarray(problem.features(energy.geometry(position)))[:, : spec.n_splats]
     size = np.abs(run.amplitude) * np.sqrt(np.mean(columns**2, 0))

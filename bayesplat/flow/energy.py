@@ -1,5 +1,6 @@
 """Energies that the flow lowers. Here: the negative log evidence, amplitudes and trend integrated out."""
 
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.collapsed import Collapsed
 from bayesplat.model import Geometry, Problem, scale_matrices, with_trend
+from bayesplat.priors.repulsion import log_repulsion
 from bayesplat.priors.sites import SiteTable, constrain, log_density, unconstrain
 
 
@@ -31,10 +33,14 @@ class NegLogEvidence(eqx.Module):
 
     Amplitudes are integrated out, so the reaction (Fisher-Rao) is solved exactly at every evaluation. All splats share
     one amplitude scale: free scales per splat overfit the edges of the data. The spread of the prior on lengths is
-    held, since its maximum is at zero.
+    held, since its maximum is at zero. Two terms keep the maximum honest: log |det A| per splat makes it the maximum in
+    the coordinates (log l, b / l), in which the width of the posterior hardly depends on l, so that spikes on single
+    data are not favoured; and a repulsion keeps splats from stacking up in one place to get round the shared scale.
     """
 
     problem: Problem
+    log_typical: Float[AnyArray, ""]  # centre of the prior on log tau
+    slack: Float[AnyArray, ""]  # and its sd
 
     def value(self, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, ""]:
         """The energy; dead splats count for nothing."""
@@ -43,6 +49,7 @@ class NegLogEvidence(eqx.Module):
             collapsed.log_density(self._factor(geometry, position, live))
             + self._log_prior(position, live)
             + jnp.sum(jnp.where(live, geometry.log_det, 0.0))
+            + log_repulsion(geometry.A, geometry.b)
             + self.problem.spec.prior.log_penalty(geometry.A, geometry.b)
         )
 
@@ -75,7 +82,7 @@ class NegLogEvidence(eqx.Module):
             jnp.zeros((k, family.n_shears(d))),
             jnp.full((k, d), 0.5),
             jnp.full(family.n_lengths(d), median),
-            jnp.log(jnp.asarray(problem.spec.prior.typical(problem.context))),
+            self.log_typical,
             unconstrain(self.noise_sites(), noise),
         )
         # no weak types: a start and a later position must run the same compiled step
@@ -93,12 +100,24 @@ class NegLogEvidence(eqx.Module):
         per_splat, shared = problem.lengths.log_density(position.excess, position.location, problem.box)
         per_splat += spec.centres.log_density(position.centre)
         per_splat += jax.vmap(lambda w: spec.scale_family.log_lkj(w, problem.d, problem.lengths.lkj))(position.shear)
-        typical = jnp.log(jnp.asarray(spec.prior.typical(problem.context)))
         noise, log_jacobian = constrain(table, position.noise)
         return (
             jnp.sum(jnp.where(live, per_splat, 0.0))
             + shared
-            + norm.logpdf(position.log_tau, typical, spec.prior.slack)
+            + norm.logpdf(position.log_tau, self.log_typical, self.slack)
             + log_density(table, noise)
             + log_jacobian
         )
+
+
+def neg_log_evidence(problem: Problem) -> NegLogEvidence:
+    """The energy of a problem, in a form that does not depend on the amplitude prior's dials.
+
+    Only the prior's typical scale enters, as data: one compiled flow serves all priors of a comparison.
+    """
+    prior = problem.spec.prior
+    parts = {field.name: getattr(problem, field.name) for field in fields(problem)}
+    neutral = Problem(**{**parts, "spec": replace(problem.spec, prior=prior.in_flow)})
+    return NegLogEvidence(
+        neutral, jnp.log(jnp.asarray(prior.typical(problem.context))), jnp.asarray(prior.slack, problem.x.dtype)
+    )

@@ -14,7 +14,7 @@ from bayesplat.flow.run import Run
 from bayesplat.measure import SplatMeasure
 from bayesplat.model import Specification
 from bayesplat.scaling import Scaling
-from bayesplat.tables import as_inputs
+from bayesplat.tables import Data, as_inputs
 from bayesplat.trend import trend_features
 
 
@@ -60,7 +60,7 @@ class PointFit:
                 f"PointFit: {self.measure}",
                 f"  noise sd     {self.sigma:.4g}",
                 f"  energy       {self.energy:.2f} nats (starts: {energies})",
-                f"  certificate  no further round splat adds more than {self.certificate:.2f} nats of evidence",
+                f"  certificate  one more round splat would add at most {self.certificate:.2f} nats of evidence",
                 f"  stopped      {self.runs[0].reason}",
                 f"  time         {max(run.seconds for run in self.runs):.1f} s",
             ]
@@ -70,7 +70,7 @@ class PointFit:
 
 
 def point_fit(
-    energy: NegLogEvidence, runs: list[Run], scaling: Scaling, x: np.ndarray, y: np.ndarray, names: tuple[str, ...]
+    spec: Specification, energy: NegLogEvidence, runs: list[Run], scaling: Scaling, data: Data
 ) -> PointFit:
     """Put the end of a flow into the user's units."""
     best = runs[0]
@@ -79,20 +79,11 @@ def point_fit(
         best.amplitude[:, None] * scaling.sd,
         scaling.extent[:, None] * np.asarray(geometry.A),
         scaling.low + scaling.extent * np.asarray(geometry.b),
-        energy.problem.spec.mother,
+        spec.mother,
         best.state.live,
     )
     sigma = float(energy.noise(best.state.position)["sigma"]) * scaling.sd
     measure = jax.tree.map(np.asarray, measure)
     return PointFit(
-        energy.problem.spec,
-        scaling,
-        measure,
-        best.trend * scaling.sd,
-        sigma,
-        best.certificate,
-        tuple(runs),
-        x,
-        y,
-        names,
+        spec, scaling, measure, best.trend * scaling.sd, sigma, best.certificate, tuple(runs), data.x, data.y, data.names
     )

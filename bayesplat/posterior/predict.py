@@ -115,7 +115,7 @@ def _observation(
     mean, variance = f.mean(0), f.var(0) + likelihood.variance(sd).mean(0)
 
     def quantile(prob: float) -> Float[AnyArray, " m"]:
-        def halve(_: int, ends: tuple[AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray]:
+        def halve(_: object, ends: tuple[AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray]:
             low, high = ends
             middle = 0.5 * (low + high)
             below = likelihood.cdf(middle[None, :], f, sd).mean(0) < prob

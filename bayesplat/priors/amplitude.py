@@ -50,6 +50,11 @@ class AmplitudePrior:
         """Sd of the log of a point fit's shared amplitude scale around `typical`."""
         return 1.0
 
+    @property
+    def in_flow(self) -> "AmplitudePrior":
+        """What a point fit keeps of this prior besides `typical` and `slack`: its say on lengths and its coupling."""
+        return Ridge()
+
     def lengths(self, lengths: Lengths) -> Lengths:
         """The prior on lengths to use, given the model's own."""
         return lengths
@@ -255,6 +260,11 @@ class Flat(AmplitudePrior):
         """The scale is known: a point fit may not shrink it."""
         return 1e-3
 
+    @property
+    def in_flow(self) -> AmplitudePrior:
+        """Itself, for its free lengths."""
+        return self
+
     def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
         """Nothing to start."""
         return {}
@@ -300,6 +310,11 @@ class Repulsive(AmplitudePrior):
     def slack(self) -> float:
         """The slack of the base."""
         return self.base.slack
+
+    @property
+    def in_flow(self) -> AmplitudePrior:
+        """The repulsion of what a point fit keeps of the base."""
+        return Repulsive(self.base.in_flow, self.strength)
 
     def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
         """The start of the base."""

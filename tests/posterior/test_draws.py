@@ -1,0 +1,246 @@
+"""Complete draws: what follows from a position, and draws from the prior, repulsive ones included."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+from statistical import P_VALUE, mean_p_value, share_p_value
+
+from bayesplat import model
+from bayesplat.likelihoods import StudentT
+from bayesplat.posterior import draws
+from bayesplat.priors import Repulsive, Ridge
+from bayesplat.priors.sites import constrain
+from bayesplat.trend import PRIOR_SD
+
+N, K, CHAINS, LENGTH = 15, 3, 2, 64
+X = np.linspace(0, 1, N)[:, None]
+Y = np.sin(5 * X[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=N)
+OVERLAP = 0.25
+
+
+def problem_of(prior, k=K, **spec):
+    """A small problem; a fixed overlap stands in for the estimate, which takes seconds to compile."""
+    spec = model.Specification(k, prior, **spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "_overlap", lambda *_: jnp.asarray(OVERLAP, float))
+        return model.bind(spec, X, Y, spec.likelihood.field(X))
+
+
+@pytest.fixture(scope="module")
+def completed():
+    """A problem without a trend, positions of two chains and their complete draws."""
+    with jax.enable_x64(True):
+        problem = problem_of(Ridge(), likelihood=StudentT(), trend="none")
+        rng = np.random.default_rng(0)
+        shapes = {name: prior.shape() for name, prior in problem.sites().items()}
+        positions = {name: 0.5 * rng.normal(size=(CHAINS, LENGTH, *shape)) for name, shape in shapes.items()}
+        done = draws.complete_all(problem, positions, jax.random.key(0))
+        return problem, positions, jax.tree.map(np.asarray, done)
+
+
+@pytest.fixture(scope="module")
+def prior():
+    """Draws from the prior of one splat and a constant trend."""
+    with jax.enable_x64(True):
+        problem = problem_of(Ridge(scale=0.7), k=1)
+        return problem, jax.tree.map(np.asarray, draws.prior_draws(problem, 32 * draws.BATCH, jax.random.key(0)))
+
+
+# ---------------------------------------------------------------- draws from a posterior
+
+
+def test_values_are_the_positions_constrained(completed, x64):
+    problem, positions, done = completed
+    c, s = 1, 5
+    values, _ = constrain(problem.sites(), {name: leaf[c, s] for name, leaf in positions.items()})
+    assert set(done.values) == set(values)
+    for name, value in values.items():
+        np.testing.assert_allclose(done.values[name][c, s], value, rtol=1e-10)
+
+
+def columns_of(done):
+    """Heights (chains, draws, n, k) of the splats at the data."""
+    return np.exp(-0.5 * ((X[:, 0, None] - done.b[..., None, :, 0]) / done.A[..., None, :, 0, 0]) ** 2)
+
+
+def test_functions_are_the_sums_of_the_splats(completed):
+    _, _, done = completed
+    assert done.trend.shape == (CHAINS, LENGTH, 0)
+    f = np.einsum("csnk,csk->csn", columns_of(done), done.amplitude)
+    np.testing.assert_allclose(done.f, f, rtol=1e-8, atol=1e-10)
+    terms = columns_of(done) * done.amplitude[..., None, :]
+    np.testing.assert_allclose(done.contribution, np.sqrt(np.mean(terms**2, -2)), rtol=1e-8)
+
+
+def test_likelihood_is_that_of_each_datum_given_f(completed):
+    problem, _, done = completed
+    expected = stats.t(4.0, done.f, done.values["sigma"][..., None]).logpdf(np.asarray(problem.y))
+    np.testing.assert_allclose(done.log_likelihood, expected, rtol=1e-6)
+    assert not np.allclose(done.log_likelihood, done.loo_log_density, rtol=1e-3)
+
+
+def conditional(problem, done, c, s, rows):
+    """Mean and covariance of the amplitudes of one draw given some rows of data, dense."""
+    columns = columns_of(done)[c, s]
+    prior = np.full(K, done.values["tau"][c, s] / np.sqrt(K * OVERLAP)) ** 2
+    noise = np.diag(done.values["sigma"][c, s] ** 2 / done.values["mixing"][c, s][rows])
+    gain = (prior[:, None] * columns[rows].T) @ np.linalg.inv((columns[rows] * prior) @ columns[rows].T + noise)
+    return gain @ np.asarray(problem.y)[rows], np.diag(prior) - gain @ (columns[rows] * prior)
+
+
+def test_amplitudes_are_drawn_given_the_rest(completed):
+    problem, _, done = completed
+    z = []
+    for c, s in np.ndindex(CHAINS, LENGTH):
+        mean, covariance = conditional(problem, done, c, s, np.arange(N))
+        z.append(np.linalg.solve(np.linalg.cholesky(covariance), done.amplitude[c, s] - mean))
+    z = np.array(z)
+    assert mean_p_value(z, 0.0) > P_VALUE
+    assert mean_p_value(z**2, 1.0) > P_VALUE
+    assert mean_p_value(1.5 * z**2, 1.0) < P_VALUE
+
+
+def test_leave_one_out_integrates_the_amplitudes(completed):
+    problem, _, done = completed
+    c, s, i = 0, 3, 6
+    mean, covariance = conditional(problem, done, c, s, np.delete(np.arange(N), i))
+    column = columns_of(done)[c, s, i]
+    f = column @ mean + np.sqrt(column @ covariance @ column) * stats.norm.ppf((np.arange(4000) + 0.5) / 4000)
+    law = stats.t(4.0, f, done.values["sigma"][c, s])
+    y = np.asarray(problem.y)[i]
+    np.testing.assert_allclose(np.exp(done.loo_log_density[c, s, i]), law.pdf(y).mean(), rtol=1e-3)
+    np.testing.assert_allclose(done.loo_cdf[c, s, i], law.cdf(y).mean(), atol=1e-3)
+
+
+def test_replicates_scatter_about_f_as_the_noise_does(completed):
+    _, _, done = completed
+    share = stats.t(4.0).cdf((done.replicate - done.f) / done.values["sigma"][..., None]).reshape(-1, N)
+    assert share_p_value(share < 0.1, 0.1) > P_VALUE
+    assert mean_p_value(share, 0.5) > P_VALUE
+    assert share_p_value(share < 0.1, 0.25) < P_VALUE
+
+
+def test_log_prior_has_a_part_per_site_and_one_for_the_amplitudes(completed):
+    problem, _, done = completed
+    assert set(done.log_prior) == {*problem.sites(), "amplitude", "trend"}
+    tau, sigma = done.values["tau"], done.values["sigma"]
+    np.testing.assert_allclose(done.log_prior["tau"], stats.halfnorm.logpdf(tau), rtol=1e-10)
+    np.testing.assert_allclose(done.log_prior["sigma"], stats.halfnorm.logpdf(sigma), rtol=1e-10)
+    scale = (tau / np.sqrt(K * OVERLAP))[..., None]
+    np.testing.assert_allclose(done.log_prior["amplitude"], stats.norm(0, scale).logpdf(done.amplitude).sum(-1))
+    np.testing.assert_array_equal(done.log_prior["trend"], 0.0)
+
+
+# ---------------------------------------------------------------- splats to worry about
+
+BUMP, RAMP = np.exp(-0.5 * ((X[:, 0] - 0.5) / 0.1) ** 2), X[:, 0]
+SPIKE = (np.arange(N) == 4).astype(float)
+
+PAIRS = {
+    "a cancelling pair": ([BUMP, -0.9 * BUMP, RAMP], 1),
+    "a pair that adds up": ([BUMP, 0.9 * BUMP, RAMP], 0),
+    "opposite, of unequal size": ([BUMP, -0.3 * BUMP, RAMP], 0),
+    "a pair too small to matter": ([1e-3 * BUMP, -1e-3 * BUMP, RAMP], 0),
+    "three that cancel": ([BUMP, -BUMP, BUMP], 2),
+}
+SPIKES = {
+    "one datum": ([SPIKE, BUMP], [1.0, 1.0], 1),
+    "one datum, too small to matter": ([SPIKE, BUMP], [1e-3, 1.0], 0),
+    "two data": ([SPIKE + np.roll(SPIKE, 1), BUMP], [1.0, 1.0], 0),
+    "no data": ([0 * SPIKE, BUMP], [1.0, 1.0], 0),
+    "two spikes": ([SPIKE, np.roll(SPIKE, 3)], [1.0, -2.0], 2),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_cancelling_pairs_are_counted(name, x64):
+    terms, count = PAIRS[name]
+    assert draws._cancelling_pairs(np.column_stack(terms)) == count
+
+
+@pytest.mark.parametrize("name", SPIKES)
+def test_spikes_on_one_datum_are_counted(name, x64):
+    heights, amplitude, count = SPIKES[name]
+    heights = np.column_stack(heights)
+    assert draws._spikes(heights, heights * amplitude) == count
+
+
+def test_drifting_splats_reach_no_datum(completed):
+    _, _, done = completed
+    np.testing.assert_array_equal(done.drifting, (columns_of(done).max(-2) < 0.01).sum(-1))
+
+
+# ---------------------------------------------------------------- draws from the prior
+
+
+def test_prior_draws_are_one_chain_from_every_site(prior):
+    problem, done = prior
+    assert done.f.shape == (1, 32 * draws.BATCH, N)
+    assert set(done.values) == set(problem.sites())
+    tau, centre = done.values["tau"][0], done.values["centre"][0, :, 0, 0]
+    assert stats.kstest(tau, stats.halfnorm.cdf).pvalue > P_VALUE
+    assert stats.kstest(centre, stats.uniform(-0.1, 1.2).cdf).pvalue > P_VALUE
+    assert abs(stats.spearmanr(tau, centre).statistic) < 4 / np.sqrt(tau.size)
+
+
+def test_prior_draws_have_the_promised_sd_of_f(prior):
+    """Given the geometry, f minus the trend has variance scale^2 h^2 / overlap at a datum where the splat has height h."""
+    _, done = prior
+    height = columns_of(done)[0, ..., 0]
+    splat = done.f[0] - done.trend[0]
+    expected = 0.7**2 * height**2 / OVERLAP
+    assert mean_p_value(np.mean(splat**2 - expected, 1), 0.0) > P_VALUE
+    assert mean_p_value(np.mean(splat**2 - 1.3 * expected, 1), 0.0) < P_VALUE
+    assert mean_p_value(done.trend[0, :, 0] ** 2, PRIOR_SD**2) > P_VALUE
+
+
+REPULSION = Repulsive(Ridge(), 3.0)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Draws of two splats without and with repulsion, and the log penalties of the former."""
+    with jax.enable_x64(True):
+        problem, size = problem_of(REPULSION, k=2), 3000
+        rng = np.random.default_rng(0)
+        values = {
+            "location": np.log(0.3) + 0.7 * rng.normal(size=(size, 1)),
+            "spread": 0.6 * np.exp(0.4 * rng.normal(size=size)),
+            "deviation": rng.standard_t(4, size=(size, 2, 1)),
+            "centre": rng.uniform(-0.1, 1.1, size=(size, 2, 1)),
+        }
+        values["location"] += 0.5 * np.log(1 / N) - np.log(0.3)
+
+        def one(values, key):
+            geometry = problem.geometry(values)
+            return draws.repelled(problem, values, key), REPULSION.log_penalty(geometry.A, geometry.b)
+
+        moved, log_penalty = jax.jit(jax.vmap(one))(values, jax.random.split(jax.random.key(0), size))
+        return values, jax.tree.map(np.asarray, moved), np.asarray(log_penalty)
+
+
+STATISTICS = {
+    "distance": lambda values: np.abs(values["centre"][:, 0, 0] - values["centre"][:, 1, 0]),
+    "location": lambda values: values["location"][:, 0],
+    "spread": lambda values: values["spread"],
+    "difference in length": lambda values: np.abs(values["deviation"][:, 0, 0] - values["deviation"][:, 1, 0]) ** 0.5,
+}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+def test_repelled_draws_agree_with_importance_weighting(pairs, name):
+    plain, moved, log_penalty = pairs
+    weight = np.exp(log_penalty) / np.mean(np.exp(log_penalty))
+    before, after = STATISTICS[name](plain), STATISTICS[name](moved)
+    expected = np.mean(weight * before)
+    error = np.std(weight * (before - expected)) / np.sqrt(before.size)
+    assert mean_p_value(after, expected, error) > P_VALUE
+    if name == "distance":
+        assert mean_p_value(before, expected, error) < P_VALUE  # as if nothing had moved
+
+
+def test_priors_without_repulsion_are_left_alone(x64):
+    values = {"centre": jnp.zeros((2, 1))}
+    assert draws.repelled(problem_of(Ridge(), k=2), values, jax.random.key(0)) is values

@@ -1,0 +1,143 @@
+"""Predictions against measures evaluated draw by draw, NumPy quantiles, simulation and the mixture's own cdf."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special, stats
+from statistical import P_VALUE, share_p_value
+from tables import LIKELIHOODS
+
+from bayesplat.likelihoods import noise_field
+from bayesplat.measure import SplatMeasure
+from bayesplat.model import Specification
+from bayesplat.mothers import Gaussian
+from bayesplat.posterior.predict import Sample, log_predictive_density, predict
+from bayesplat.priors import Ridge
+
+S, K, M, PROB = 40, 3, 300, 0.8  # 300 rows: one block of 256 and one filled up
+RNG = np.random.default_rng(0)
+X = RNG.uniform(size=(M, 2))
+FIELD = noise_field(RNG.uniform(size=(50, 2)), 4)
+A = 0.2 * np.tril(RNG.uniform(0.5, 1.5, size=(S, K, 2, 2)))
+B = RNG.uniform(size=(S, K, 2))
+COEFFICIENTS = RNG.normal(size=(S, K + 1))
+NOISE = {"sigma": RNG.uniform(0.2, 0.5, size=S), "noise_weight": RNG.normal(size=(S, 4))}
+SAMPLE = Sample(A, B, COEFFICIENTS, NOISE)
+
+KINDS = {"varying normal": (stats.norm, 1.0), "varying student-t": (stats.t(8.0).dist, np.sqrt(8.0 / 6.0))}
+likelihoods = pytest.mark.parametrize("name", KINDS)
+
+
+def spec_of(name):
+    return Specification(K, Ridge(), LIKELIHOODS[name])
+
+
+@pytest.fixture(scope="module")
+def f():
+    """Function values (s, m) of every draw, by its measure."""
+
+    def one(A, b, a):
+        return SplatMeasure.from_amplitude(a[:K, None], A, b, Gaussian())(X)[:, 0] + a[K]
+
+    with jax.enable_x64(True):
+        return np.asarray(jax.jit(jax.vmap(one))(A, B, COEFFICIENTS))
+
+
+@pytest.fixture(scope="module")
+def sd():
+    """Noise sds (s, m) of every draw."""
+    with jax.enable_x64(True):
+        features = np.asarray(FIELD.features(jnp.asarray(X)))
+    return NOISE["sigma"][:, None] * np.exp(NOISE["noise_weight"] @ features.T)
+
+
+def law(name, f, sd):
+    """The law of a new observation given a draw."""
+    return stats.norm(f, sd) if name == "varying normal" else stats.t(8.0, f, sd)
+
+
+@pytest.fixture(scope="module")
+def observed():
+    """Predicted observations, by likelihood."""
+    with jax.enable_x64(True):
+        return {name: predict(spec_of(name), SAMPLE, FIELD, X, PROB, "observation") for name in KINDS}
+
+
+@pytest.mark.parametrize("prob", [0.5, PROB, 0.99])
+def test_functions_have_the_moments_and_quantiles_of_the_draws(f, prob, x64):
+    found = predict(spec_of("varying normal"), SAMPLE, FIELD, X, prob, "function")
+    tails = (1 - prob) / 2, (1 + prob) / 2
+    expected = f.mean(0), f.std(0), *np.quantile(f, tails, axis=0)
+    for part, value in zip(found[:4], expected, strict=True):
+        np.testing.assert_allclose(part, value, rtol=1e-9, atol=1e-10)
+    assert (found.prob, found.kind) == (prob, "function")
+    assert not np.allclose(found.upper, np.quantile(f, tails[1] - 0.05, axis=0), atol=1e-3)
+
+
+@likelihoods
+def test_observations_have_the_moments_of_the_mixture(observed, f, sd, name):
+    variance = f.var(0) + (law(name, f, sd).var()).mean(0)
+    np.testing.assert_allclose(observed[name].mean, f.mean(0), rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(observed[name].sd, np.sqrt(variance), rtol=1e-8)
+
+
+@likelihoods
+def test_observation_intervals_hold_their_probability(observed, f, sd, name):
+    mixture = law(name, f, sd)
+    for end, share in ((observed[name].lower, (1 - PROB) / 2), (observed[name].upper, (1 + PROB) / 2)):
+        np.testing.assert_allclose(mixture.cdf(end).mean(0), share, atol=1e-8)
+    assert np.abs(law(name, f, 1.05 * sd).cdf(observed[name].upper).mean(0) - (1 + PROB) / 2).max() > 1e-3
+
+
+@likelihoods
+def test_simulated_observations_fall_into_the_intervals_as_often_as_promised(observed, f, sd, name):
+    rng = np.random.default_rng(1)
+    draws = rng.integers(S, size=3000)
+    y = law(name, f[draws, :20], sd[draws, :20]).rvs(random_state=rng)
+    below = y < observed[name].lower[:20]
+    assert share_p_value(below, (1 - PROB) / 2) > P_VALUE
+    assert share_p_value(y < observed[name].upper[:20], (1 + PROB) / 2) > P_VALUE
+    assert share_p_value(below, 0.8 * (1 - PROB) / 2) < P_VALUE
+
+
+@likelihoods
+def test_log_predictive_density_is_that_of_the_mixture(f, sd, name, x64):
+    y = f.mean(0) + np.random.default_rng(2).normal(size=M)
+    found = log_predictive_density(spec_of(name), SAMPLE, FIELD, X, y)
+    expected = special.logsumexp(law(name, f, sd).logpdf(y), 0) - np.log(S)
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
+    assert not np.allclose(found, special.logsumexp(law(name, f, 1.01 * sd).logpdf(y), 0) - np.log(S), atol=1e-4)
+
+
+ROWS = {
+    "one": [7],
+    "a few": [0, 299, 3],
+    "shuffled": np.random.default_rng(3).permutation(M),
+    "one block": np.arange(256),
+}
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
+@pytest.mark.parametrize("kind", ["function", "observation"])
+def test_rows_are_predicted_whatever_their_company(observed, kind, rows, x64):
+    spec = spec_of("varying normal")
+    whole = observed["varying normal"] if kind == "observation" else predict(spec, SAMPLE, FIELD, X, PROB, kind)
+    part = predict(spec, SAMPLE, FIELD, X[rows], PROB, kind)
+    assert part.mean.shape == (len(rows),)
+    for here, there in zip(part[:4], whole[:4], strict=True):
+        np.testing.assert_allclose(here, there[rows], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
+def test_rows_are_scored_whatever_their_company(rows, x64):
+    spec, y = spec_of("varying normal"), np.random.default_rng(2).normal(size=M)
+    whole = log_predictive_density(spec, SAMPLE, FIELD, X, y)
+    part = log_predictive_density(spec, SAMPLE, FIELD, X[rows], y[rows])
+    np.testing.assert_allclose(part, whole[rows], rtol=1e-10)
+
+
+def test_predictions_say_what_they_are(observed):
+    assert (
+        str(observed["varying normal"]) == "Prediction of the observation at 300 rows, with 80% equal-tailed intervals"
+    )

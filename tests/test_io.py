@@ -1,0 +1,112 @@
+"""Files: atomic, versioned, never pickled; a damaged or foreign file is refused by name."""
+
+import json
+import os
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+
+import bayesplat as bs
+from bayesplat import io
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=12)
+    prior = bs.Repulsive(bs.RegularizedHorseshoe(n_active=1), strength=0.5)
+    model = bs.SplatModel(2, prior=prior, likelihood=bs.StudentT(df=5.0), mother=bs.mothers.Box(order=3))
+    post = model.sample(x, np.sin(6 * x), chains=2, warmup=8, draws=8)
+    path = tmp_path_factory.mktemp("io") / "run.nc"
+    post.save(path)
+    return post, path
+
+
+def test_settings_survive(saved):
+    post, path = saved
+    again = bs.load(path)
+    assert again.spec == post.spec
+    assert again.names == post.names
+    for name, values in post.data["posterior"].items():
+        np.testing.assert_array_equal(values, again.data["posterior"][name])
+
+
+def test_saving_over_a_loaded_file_works_and_leaves_nothing_else(saved, tmp_path):
+    path = tmp_path / "run.nc"
+    shutil.copy(saved[1], path)
+    bs.load(path).save(path)
+    assert os.listdir(tmp_path) == ["run.nc"]
+
+
+def truncate(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def edit(**attributes):
+    def change(path):
+        with h5py.File(path, "r+") as file:
+            file.attrs.update(attributes)
+
+    return change
+
+
+def drop(group):
+    def change(path):
+        with h5py.File(path, "r+") as file:
+            del file[group]
+
+    return change
+
+
+def foreign_class(path):
+    with h5py.File(path, "r+") as file:
+        settings = json.loads(file.attrs["settings"])
+        settings["spec"]["prior"]["is"] = "os.system"
+        file.attrs["settings"] = json.dumps(settings)
+
+
+DAMAGE = {
+    "truncated": (truncate, "is damaged"),
+    "empty": (lambda path: path.write_bytes(b""), "is damaged"),
+    "text": (lambda path: path.write_text("x,y\n1,2\n"), "is damaged"),
+    "foreign": (edit(format="something else"), "is not a bayesplat result file"),
+    "newer": (edit(format_version=io.VERSION + 1), "upgrade bayesplat"),
+    "no json": (edit(settings="{"), "is damaged"),
+    "no posterior": (drop("posterior"), "lacks posterior"),
+    "a class of its own": (foreign_class, "settings cannot be read"),
+    "missing": (lambda path: path.unlink(), "got nothing"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damaged_files_are_refused_by_name(saved, tmp_path, case):
+    harm, message = DAMAGE[case]
+    path = tmp_path / "harmed.nc"
+    shutil.copy(saved[1], path)
+    harm(path)
+    with pytest.raises(bs.BayesplatError) as caught:
+        bs.load(path)
+    assert message in str(caught.value)
+    assert "harmed.nc" in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_named(saved, tmp_path):
+    with pytest.raises(bs.BayesplatError, match="nowhere"):
+        saved[0].save(tmp_path / "nowhere" / "run.nc")
+
+
+def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
+    path = tmp_path / "run.nc"
+    path.write_text("old")
+
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("xarray.DataTree.to_netcdf", fail)
+    with pytest.raises(bs.BayesplatError, match="No space left"):
+        saved[0].save(path)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["run.nc"]

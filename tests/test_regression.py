@@ -1,0 +1,297 @@
+"""The promised API, end to end, on one small problem; and every odd or bad input."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import xarray as xr
+
+import bayesplat as bs
+from bayesplat.results import GROUPS
+
+BUDGET = {"chains": 2, "warmup": 60, "draws": 60}
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(10.0, 30.0, 40))
+    return x, 5.0 + 3.0 * np.exp(-0.5 * (x - 18.0) ** 2) + 0.2 * rng.normal(size=40)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return bs.SplatModel(3, prior=bs.Ridge())
+
+
+@pytest.fixture(scope="module")
+def fit(model, data):
+    return model.fit(*data, starts=2)
+
+
+@pytest.fixture(scope="module")
+def post(model, data, fit):
+    return model.sample(*data, start=fit, **BUDGET)
+
+
+def test_point_fit_is_in_user_units(fit, data):
+    x, y = data
+    assert np.sqrt(np.mean((fit.predict(x) - y) ** 2)) < 0.4
+    assert 0.1 < fit.sigma < 0.4
+    centres = fit.measure.b[:, 0]
+    assert np.min(np.abs(centres - 18.0)) < 1.0
+
+
+def test_point_fit_predicts_trend_plus_measure(fit, data):
+    x = data[0]
+    with jax.enable_x64(True):
+        splats = np.asarray(fit.measure(x[:, None]))[:, 0]
+    np.testing.assert_allclose(fit.predict(x), fit.scaling.mean + fit.trend[0] + splats, rtol=1e-10)
+
+
+def test_fit_is_reproducible_and_depends_on_the_seed(model, data, fit):
+    again = model.fit(*data, starts=2)
+    np.testing.assert_array_equal(fit.predict(data[0]), again.predict(data[0]))
+    other = model.fit(*data, seed=1, starts=2)
+    assert not np.array_equal(fit.predict(data[0]), other.predict(data[0]))
+
+
+def test_sampling_is_reproducible(model, data, fit, post):
+    again = model.sample(*data, start=fit, **BUDGET)
+    for name, values in post.data["posterior"].items():
+        np.testing.assert_array_equal(values, again.data["posterior"][name], err_msg=name)
+
+
+def test_data_holds_every_group_as_numpy(post):
+    assert set(GROUPS) <= set(post.data.children)
+    for group in GROUPS:
+        for name, values in post.data[group].data_vars.items():
+            assert type(values.values) is np.ndarray, f"{group}/{name}"
+            assert values.values.flags.writeable, f"{group}/{name}"
+            assert np.isfinite(values.values).all(), f"{group}/{name}"
+
+
+def test_f_is_trend_plus_splats_in_user_units(post):
+    draw = post.data["posterior"].isel(chain=1, draw=7)
+    amplitude = draw["amplitude"].values[:, None]
+    measure = bs.SplatMeasure.from_amplitude(
+        amplitude, draw["A"].values, draw["b"].values, post.spec.mother, np.ones(3, bool)
+    )
+    with jax.enable_x64(True):
+        f = np.asarray(measure(post.data["constant_data"]["x"].values))[:, 0]
+        np.testing.assert_allclose(measure.v[:, 0], draw["v"].values, rtol=1e-10)
+    np.testing.assert_allclose(draw["f"].values, post.scaling.mean + draw["trend"].values[0] + f, rtol=1e-8)
+
+
+def test_predict_at_the_data_gives_the_posterior_of_f(post, data):
+    f = post.data["posterior"]["f"].values.reshape(-1, 40)
+    pred = post.predict(data[0], prob=0.8)
+    np.testing.assert_allclose(pred.mean, f.mean(0), rtol=1e-8)
+    np.testing.assert_allclose(pred.sd, f.std(0), rtol=1e-6)
+    np.testing.assert_allclose(pred.lower, np.quantile(f, 0.1, axis=0), rtol=1e-8)
+    assert (pred.prob, pred.kind) == (0.8, "function")
+
+
+def test_observations_are_wider_than_the_function(post, data):
+    f, y = post.predict(data[0]), post.predict(data[0], kind="observation")
+    assert np.all(y.upper - y.lower > f.upper - f.lower)
+    np.testing.assert_allclose(f.mean, y.mean, rtol=1e-8)
+    covered = np.mean((y.lower <= data[1]) & (data[1] <= y.upper))
+    assert 0.75 <= covered <= 1.0
+
+
+def test_log_predictive_density_is_a_density_in_user_units(post):
+    y = np.linspace(-5.0, 25.0, 4001)
+    density = np.exp(post.log_predictive_density(np.full(4001, 18.0), y))
+    np.testing.assert_allclose(np.trapezoid(density, y), 1.0, atol=1e-4)
+
+
+def test_units_of_x_and_y_do_not_matter(model, data, fit):
+    x, y = data
+    other = model.fit(1e-3 * x - 7.0, 1e4 * y + 2.0, starts=2)
+    # rounding of the scaled data is amplified by the optimiser's line search, so this is not exact
+    np.testing.assert_allclose((other.predict(1e-3 * x - 7.0) - 2.0) / 1e4, fit.predict(x), atol=0.02)
+
+
+def test_save_and_load_predict_the_same_without_data(post, data, tmp_path):
+    path = tmp_path / "run.nc"
+    post.save(path)
+    again = bs.load(path)
+    assert again.spec == post.spec
+    assert again.info == post.info
+    np.testing.assert_array_equal(again.predict(data[0]).upper, post.predict(data[0]).upper)
+    assert str(again) == str(post)
+
+
+def test_everything_prints(model, fit, post, data):
+    pred = post.predict(data[0])
+    reports = (post.convergence(), post.overfitting(), bs.compare({"a": post, "b": post}))
+    prior = model.prior_predictive(data[0], draws=20)
+    for thing in (model, fit, fit.measure, post, pred, prior, *reports):
+        text = str(thing)
+        assert len(text) > 20
+        assert "Array(" not in text
+        assert " object at 0x" not in text
+    assert "n_active" in str(bs.SplatModel())
+    assert "lkj" in str(model)
+
+
+def test_prior_predictive_in_sds_or_in_units(model, data):
+    bare = model.prior_predictive(data[0], draws=200)
+    assert bare.f.shape == (200, 40)
+    assert 0.5 < bare.f.std() < 5.0
+    scaled = model.prior_predictive(data[0], draws=200, y=data[1])
+    np.testing.assert_allclose(scaled.f, data[1].mean() + data[1].std() * bare.f, rtol=1e-6, atol=1e-6)
+
+
+def test_other_methods_and_likelihoods_run(data, fit):
+    x, y = data
+    student = bs.SplatModel(2, prior=bs.R2D2(), likelihood=bs.StudentT("varying", n_bumps=3), trend="linear")
+    post = student.sample(x, y, chains=2, warmup=20, draws=20)
+    assert post.predict(x, kind="observation").sd.shape == (40,)
+    svi = bs.SplatModel(3, prior=bs.Ridge()).sample(x, y, method="svi", guide="normal", draws=50, start=fit)
+    assert svi.data["posterior"].sizes["chain"] == 1
+    assert svi.convergence().method == "svi"
+
+
+def test_two_inputs_with_names(tmp_path):
+    rng = np.random.default_rng(1)
+    x = pd.DataFrame({"depth": rng.uniform(0, 100, 30), "time": rng.uniform(0, 1, 30)})
+    y = pd.Series(np.sin(x["time"] * 6) + 0.1 * rng.normal(size=30), name="flux")
+    post = bs.SplatModel(3, prior=bs.Ridge()).sample(x, y, chains=2, warmup=20, draws=20)
+    assert post.names == ("depth", "time", "flux")
+    assert list(post.data["posterior"]["b"].coords["input"].values) == ["depth", "time"]
+    assert post.predict(x).mean.shape == (30,)
+
+
+def as_kinds(x, y):
+    return {
+        "lists": (list(x), list(y)),
+        "column": (x[:, None], y[:, None]),
+        "read-only": (np.broadcast_to(x, x.shape), y),
+        "float32": (x.astype(np.float32), y.astype(np.float32)),
+        "jax": (jnp.asarray(x), jnp.asarray(y)),
+        "pandas": (pd.DataFrame({"x": x}), pd.Series(y)),
+        "polars": (pl.DataFrame({"x": x}), pl.Series(y)),
+        "xarray": (xr.DataArray(x), xr.DataArray(y)),
+        "masked": (x, np.ma.masked_array(y, mask=np.zeros(len(y), bool))),
+    }
+
+
+@pytest.mark.parametrize("kind", as_kinds(np.ones(2), np.ones(2)))
+def test_every_kind_of_table_is_taken(model, data, fit, kind):
+    x, y = as_kinds(*data)[kind]
+    np.testing.assert_allclose(model.fit(x, y, starts=2).predict(x), fit.predict(data[0]), rtol=0.02)
+
+
+X, Y = np.linspace(0, 1, 12), np.sin(np.linspace(0, 6, 12))
+TWO = np.stack([X, X], 1)
+
+BAD = {
+    "3-D x": (TWO[None], Y, "Expected `x` with shape (n, d) or (n,), got (1, 12, 2)"),
+    "no rows": (np.empty((0, 1)), np.empty(0), "at least one row"),
+    "no columns": (np.empty((12, 0)), Y, "at least one column"),
+    "NaN in x": (np.where(X > 0.9, np.nan, X), Y, "Expected finite `x`, got NaN or infinity in 1 row"),
+    "inf in x": (np.where(X > 0.9, np.inf, X), Y, "Expected finite `x`"),
+    "inf in y": (X, np.where(X > 0.9, -np.inf, Y), "got infinity"),
+    "all y missing": (X, np.full(12, np.nan), "at least one observed `y`"),
+    "another length": (X, Y[:5], "as many rows as `x` (12), got 5"),
+    "two outputs": (X, TWO, "Expected `y` with shape (n,), got (12, 2)"),
+    "text in x": (np.array(list("abcdefghijkl")), Y, "Expected numbers in `x`"),
+    "text in y": (X, ["a"] * 12, "Expected numbers in `y`"),
+    "objects": (np.array([object()] * 12), Y, "Expected numbers in `x`"),
+    "complex x": (X + 1j, Y, "complex"),
+    "complex y": (X, Y * 1j, "complex"),
+    "ragged": ([[1, 2], [3]], Y[:2], "Expected `x` to be an array of numbers"),
+    "scalar": (3.0, Y, "Expected `x` with shape"),
+    "dates": (pd.date_range("2026-01-01", periods=12).to_series().dt.strftime("%Y-%m-%d"), Y, "Expected numbers"),
+    "none": (None, Y, "Expected"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_data_get_one_sentence(model, case):
+    x, y, message = BAD[case]
+    with pytest.raises(bs.BayesplatError) as caught:
+        model.fit(x, y)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+MISUSE = {
+    "splats": (lambda: bs.SplatModel(0), "Expected `n_splats`"),
+    "class for object": (lambda: bs.SplatModel(prior=bs.Ridge), "did you mean Ridge()?"),
+    "prior by name": (lambda: bs.SplatModel(prior="ridge"), "Expected `prior` to be a AmplitudePrior object"),
+    "covariance": (lambda: bs.SplatModel(covariance="round"), "got 'round'"),
+    "trend": (lambda: bs.SplatModel(trend="cubic"), "Expected `trend`"),
+    "n_active": (lambda: bs.SplatModel(4), "Expected `n_active` below the number of splats (4)"),
+    "noise": (lambda: bs.Normal("wild"), "Expected `noise`"),
+    "df": (lambda: bs.StudentT(df=2.0), "df - 2"),
+    "r2": (lambda: bs.R2D2(r2=1.0), "Expected `r2` strictly between 0 and 1"),
+    "scale": (lambda: bs.Ridge(scale=-1.0), "Expected `scale` to be a number above 0"),
+    "nan scale": (lambda: bs.Ridge(scale=float("nan")), "Expected `scale`"),
+    "nested repulsion": (lambda: bs.Repulsive(bs.Repulsive()), "Expected `base`"),
+    "margin": (lambda: bs.Centres(margin=-1.0), "Expected `margin`"),
+}
+
+
+@pytest.mark.parametrize("case", MISUSE)
+def test_misuse_of_a_specification_gets_one_sentence(case):
+    build, message = MISUSE[case]
+    with pytest.raises(bs.BayesplatError) as caught:
+        build()
+    assert message in str(caught.value)
+
+
+CALLS = {
+    "method": (lambda m, p: m.sample(X, Y, method="gibbs"), "Expected `method`"),
+    "guide": (lambda m, p: m.sample(X, Y, method="svi", guide="flow"), "Expected `guide`"),
+    "chains": (lambda m, p: m.sample(X, Y, chains=0), "Expected `chains`"),
+    "draws": (lambda m, p: m.sample(X, Y, draws=2), "Expected `draws` of at least 4"),
+    "foreign start": (lambda m, p: m.sample(X, Y, start=m.fit(X + 1.0, Y, starts=1)), "a fit of the same data"),
+    "columns": (lambda m, p: p.predict(TWO), "Expected `x_new` with 1 input column, as in the fit"),
+    "prob": (lambda m, p: p.predict(X, prob=90), "Expected `prob` strictly between 0 and 1, got 90"),
+    "kind": (lambda m, p: p.predict(X, kind="mean"), "Expected `kind`"),
+    "new y": (lambda m, p: p.log_predictive_density(X, Y[:3]), "Expected `y_new` with as many rows"),
+}
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_misuse_of_a_method_gets_one_sentence(model, post, case):
+    call, message = CALLS[case]
+    with pytest.raises(bs.BayesplatError) as caught:
+        call(model, post)
+    assert message in str(caught.value)
+
+
+ODD = {
+    "missing y": (X, np.where(X > 0.8, np.nan, Y), "3 of 12 values of y are missing"),
+    "constant column": (np.stack([X, np.ones(12)], 1), Y, "x2 constant"),
+    "constant y": (X, np.ones(12), "y is constant"),
+    "fewer data than splats": (X[:2], Y[:2], "3 splats for 2 data"),
+    "one datum": (X[:1], Y[:1], "3 splats for 1 data"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_data_are_fitted_with_a_warning(model, case):
+    x, y, message = ODD[case]
+    with pytest.warns(UserWarning, match=message):
+        fit = model.fit(x, y, starts=1)
+    assert np.isfinite(fit.predict(x)).all()
+
+
+def test_integers_are_cast(model):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        fit = model.fit(np.arange(12), np.arange(12) % 5, starts=1)
+    assert fit.predict([3]).dtype == np.float64
+
+
+def test_the_users_settings_stay():
+    assert not jax.config.jax_enable_x64
+    assert jnp.ones(1).dtype == jnp.float32

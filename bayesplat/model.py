@@ -58,7 +58,7 @@ class Specification:
         for name, kind in kinds.items():
             value = getattr(self, name)
             hint = f"; did you mean {value.__name__}()?" if isinstance(value, type) else "."
-            require(isinstance(value, kind), f"Expected `{name}` to be a {kind.__name__} object, got {value!r}{hint}")
+            require(isinstance(value, kind), f"Expected `{name}` to be {_an(kind)} object, got {value!r}{hint}")
         family(self.covariance)
         one_of("trend", self.trend, TRENDS)
         self.prior.check(self.n_splats)
@@ -71,6 +71,10 @@ class Specification:
     def __str__(self) -> str:
         rows = [f"  {f.name:<11} {getattr(self, f.name)!r}" for f in fields(self) if f.name != "n_splats"]
         return f"{type(self).__name__} with {self.n_splats} splats\n" + "\n".join(rows)
+
+
+def _an(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 
 class Geometry(NamedTuple):

@@ -26,7 +26,7 @@ from bayesplat.results import Posterior, load_posterior
 from bayesplat.scaling import Scaling, fit_scaling
 from bayesplat.tables import Data, as_data, as_inputs
 
-PRIOR_DRAWS = 500
+PRIOR_DRAWS = 512
 """Draws behind the `prior` and `prior_predictive` groups of a posterior."""
 
 

@@ -14,6 +14,7 @@ from bayesplat import collapsed
 
 RNG = np.random.default_rng(0)
 N, R, EXTRA = 9, 4, 3
+GAPS = np.arange(N) % 4 > 0
 
 
 class System(NamedTuple):
@@ -31,7 +32,7 @@ CASES = {
         RNG.normal(size=(N, R)), RNG.uniform(0.5, 2, R), RNG.normal(size=N), RNG.uniform(0.2, 1, N), np.ones(N)
     ),
     "missing": System(
-        RNG.normal(size=(N, R)), RNG.uniform(0.5, 2, R), RNG.normal(size=N), RNG.uniform(0.2, 1, N), np.arange(N) % 4 > 0
+        RNG.normal(size=(N, R)), RNG.uniform(0.5, 2, R), RNG.normal(size=N), RNG.uniform(0.2, 1, N), GAPS
     ),
     "dead splat": System(
         RNG.normal(size=(N, R)), np.array([1.0, 0.0, 2.0, 10.0]), RNG.normal(size=N), np.full(N, 0.1), np.ones(N)

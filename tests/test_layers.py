@@ -297,7 +297,7 @@ def test_planted_fault_is_reported(check, files, words):
     [
         {"flow/run.py": "import math\nfrom bayesplat.measure import b\nfrom . import energy", "flow/energy.py": ""},
         {"__init__.py": "from bayesplat import flow, measure\nfrom bayesplat.flow.run import go"},
-        {"io.py": "import bayesplat.spec", "spec.py": ""},
+        {"results.py": "import bayesplat.io", "io.py": ""},
         {"posterior/nuts.py": "import numpyro", "plots/bands.py": "import arviz, matplotlib.pyplot"},
         {"cli/app.py": "import bayesplat as bs\ndef report():\n    from bayesplat import plots"},
         {"measure.py": "\n" * 500},

@@ -16,7 +16,7 @@ from bayesplat._checks import BayesplatError
 from bayesplat.likelihoods import Normal
 from bayesplat.mothers import Gaussian
 from bayesplat.posterior.program import potential, program
-from bayesplat.priors import Centres, Lengths, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
+from bayesplat.priors import Centres, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import constrain
 from bayesplat.scaling import fit_scaling
@@ -159,18 +159,6 @@ def test_rescaled_data_give_the_same_problem(x64):
         np.testing.assert_allclose(getattr(there, name), getattr(here, name), rtol=1e-6, atol=1e-9, err_msg=name)
     assert here.spec == there.spec
     assert not np.allclose(bound(likelihood="varying normal", x=3 * X).overlap, here.overlap, rtol=1e-3)
-
-
-def test_leave_one_out_follows_the_likelihood(x64):
-    problem = bound("ridge", "varying student-t")
-    values = random_values(problem)
-    log_density, cdf = problem.leave_one_out(values)
-    mean, var = model.collapsed.leave_one_out(problem.factor(values))
-    f = mean + np.sqrt(var) * stats.norm.ppf((np.arange(2000) + 0.5) / 2000)[:, None]
-    sd = problem.spec.likelihood.sd(values, problem.noise_features)
-    law = stats.t(8.0, f, sd)
-    np.testing.assert_allclose(log_density, np.log(law.pdf(Y).mean(0)), atol=2e-3)
-    np.testing.assert_allclose(cdf, law.cdf(Y).mean(0), atol=2e-3)
 
 
 # ---------------------------------------------------------------- what the priors know of the data

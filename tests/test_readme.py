@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import typer
 
+import bayesplat as bs
 from bayesplat.cli.app import app
 from tests.cli import run
 
@@ -15,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-BUDGET = {"n_splats": 5, "chains": 2, "warmup": 20, "draws": 20}
+# the shapes of the tests of the command line, which compile the same code
+BUDGET = {"n_splats": 6, "chains": 2, "warmup": 50, "draws": 50}
 MAX_LINES = 15
 
 COMMANDS = ["pip install uv && uv run bayesplat demo", "uv run pytest"]
@@ -56,13 +58,14 @@ def parse(command: str):
     return typer.main.get_command(app).commands[name].make_context(name, arguments)
 
 
+ALL_COMMANDS = sorted({command for page in PAGES for command in commands(page.read_text("utf-8"))})
+
+
 def test_readme_shows_every_subcommand():
     assert {shlex.split(command)[1] for command in commands(README)} == {"fit", "predict", "compare", "demo"}
 
 
-@pytest.mark.parametrize(
-    "command", sorted({command for page in PAGES for command in commands(page.read_text("utf-8"))})
-)
+@pytest.mark.parametrize("command", ALL_COMMANDS)
 def test_commands_parse(command):
     parse(command)
     assert run(shlex.split(command)[1], "--help").exit_code == 0
@@ -85,14 +88,25 @@ def test_snippet_is_short():
     assert len([line for line in snippet().splitlines() if line.strip()]) <= MAX_LINES
 
 
-def test_snippet_runs(tmp_path, monkeypatch):
+def put(code: str, pattern: str, small: str) -> str:
+    """The code with every match replaced; there must be one."""
+    code, count = re.subn(pattern, small, code)
+    assert count > 0, f"The snippet has no {pattern}, which this test replaces."
+    return code
+
+
+# the horseshoe takes a minute to compile; the ridge is compiled for the tests of the command line anyway
+@pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_snippet_runs(real, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = snippet()
     for name, small in BUDGET.items():
-        code, count = re.subn(rf"\b{name}=\d+", f"{name}={small}", code)
-        assert count > 0, f"The snippet has no {name}=..., which this test makes small."
+        code = put(code, rf"\b{name}=\d+", f"{name}={small}")
+    horseshoe = r"bs\.RegularizedHorseshoe\([^)]*\)"
+    (prior,) = re.findall(horseshoe, code)
+    assert isinstance(eval(prior, {"bs": bs}), bs.RegularizedHorseshoe)
     names: dict = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code if real else put(code, horseshoe, "bs.Ridge()"), "README.md", "exec"), names)
     assert names["post"].data["posterior"].sizes["draw"] == BUDGET["draws"]
     assert names["pred"].mean.shape == names["x_new"].shape
     assert np.all(names["pred"].lower <= names["pred"].upper)

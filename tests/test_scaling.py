@@ -40,7 +40,9 @@ def test_constant_outputs_keep_their_scale(y, sd):
     np.testing.assert_allclose(fit_scaling(x, np.array(y)).sd, sd)
 
 
-@pytest.mark.parametrize(("low", "high", "extent"), [(2.0, 2.0, 1.0), (0.0, 0.0, 1.0), (1e9, 1e9 + 1e-4, 1.0), (0, 2, 2)])
+@pytest.mark.parametrize(
+    ("low", "high", "extent"), [(2.0, 2.0, 1.0), (0.0, 0.0, 1.0), (1e9, 1e9 + 1e-4, 1.0), (0.0, 2.0, 2.0)]
+)
 def test_constant_inputs_keep_their_scale(low, high, extent):
     x = np.array([[low], [high]], float)
     np.testing.assert_allclose(fit_scaling(x, np.array([0.0, 1.0])).extent, extent)

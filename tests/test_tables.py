@@ -77,7 +77,7 @@ REFUSED_INPUTS = {
     "text in a frame": (pd.DataFrame({"a": ["red", "blue"]}), "Expected numbers in `x`, got values of type"),
     "complex": (ONE + 1j, "Expected real numbers in `x`, got complex ones; pass their real part."),
     "NaN": (np.array([1.0, np.nan]), "Expected finite `x`, got NaN or infinity in 1 row; drop or fill."),
-    "infinities": (np.array([[np.inf, 1.0], [0.0, 1.0], [-np.inf, 1.0]]), "got NaN or infinity in 2 rows; drop or fill"),
+    "infinities": (np.array([[np.inf, 1.0], [0.0, 1.0], [-np.inf, 1.0]]), "got NaN or infinity in 2 rows; drop"),
     "hidden": (np.ma.masked_array(ONE, [True, False, False]), "got NaN or infinity in 1 row"),
     "no rows": (np.zeros((0, 2)), "Expected `x` to have at least one row, got shape (0, 2)."),
     "an empty list": ([], "Expected `x` to have at least one row"),

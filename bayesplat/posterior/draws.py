@@ -103,6 +103,11 @@ def _spikes(heights: Float[AnyArray, "n k"], terms: Float[AnyArray, "n k"]) -> F
     return jnp.sum(matters & (support < 1.5)).astype(terms.dtype)
 
 
+def _batch(count: int) -> int:
+    """Largest batch that divides `count`: a remainder would compile everything a second time."""
+    return max(size for size in range(1, BATCH + 1) if count % size == 0)
+
+
 @eqx.filter_jit
 def complete_all(problem: Problem, positions: Sites, key: Key) -> Draw:
     """Complete the draws of every chain; leaves of `positions` have leading axes (chains, draws)."""
@@ -137,7 +142,7 @@ def _in_batches(function: Callable[[Any], Draw], inputs: Any, count: int) -> Dra
         done = function(inputs)
         return done._replace(trend=jnp.pad(done.trend, (0, 1)))
 
-    done = jax.lax.map(one, inputs, batch_size=min(BATCH, count))
+    done = jax.lax.map(one, inputs, batch_size=_batch(count))
     return done._replace(trend=done.trend[:, :-1])
 
 

@@ -118,10 +118,11 @@ def test_transport_lowers_the_energy_and_keeps_what_it_cannot_better(flows, x64)
     jax.tree.map(np.testing.assert_array_equal, still, jax.tree.map(np.asarray, start))
 
 
-def test_transport_refuses_positions_that_are_not_finite(flows, x64):
+@pytest.mark.parametrize("nudge", [1e-4, 1e-3, 1e-2, np.nan])
+def test_transport_refuses_positions_that_are_no_better(flows, nudge, x64):
     state = state_of(flows.runs[0])
-    broken = state.position._replace(centre=state.position.centre * jnp.nan)
-    kept = on_a_thread(run._transport, flows.first, state, broken, jnp.asarray(20))
+    worse = state.position._replace(centre=state.position.centre + nudge)
+    kept = on_a_thread(run._transport, flows.first, state, worse, jnp.asarray(0))
     jax.tree.map(np.testing.assert_array_equal, kept, flows.runs[0].state)
 
 
@@ -197,13 +198,17 @@ def test_a_chain_starts_at_the_point_fit(flows, x64):
     table = problem.sites()
     assert set(values) == set(table)
     assert all(np.all(table[site].support(values[site])) for site in table)
-    geometry, expected = problem.geometry(values), flows.first.geometry(jax.tree.map(jnp.asarray, done.state.position))
+
+    def look(values, position):
+        geometry = problem.geometry(values)
+        return geometry, flows.first.geometry(position), problem.features(geometry), problem.log_joint(values)
+
+    geometry, expected, columns, log_joint = jax.jit(look)(values, done.state.position)
     order = [int(np.argmin(np.abs(expected.b[:, 0] - b))) for b in geometry.b[:, 0]]
     assert sorted(order) == list(range(K))
     np.testing.assert_allclose(geometry.A, expected.A[np.array(order)], rtol=1e-8)
-    columns = np.asarray(problem.features(geometry))[:, :K]
-    assert falls(np.abs(done.amplitude[order]) * np.sqrt(np.mean(columns**2, 0)))
-    assert np.isfinite(problem.log_joint(values))
+    assert falls(np.abs(done.amplitude[order]) * np.sqrt(np.mean(np.asarray(columns[:, :K]) ** 2, 0)))
+    assert np.isfinite(log_joint)
 
 
 SCALING = Scaling(np.array([-3.0]), np.array([20.0]), 7.0, 0.5)

@@ -1,4 +1,4 @@
-"""What statistical tests share. Seeds are fixed, so a test is right or wrong for good; every one has a planted fault."""
+"""What statistical tests share: seeds are fixed, there is one bound on p-values, and every test has a planted fault."""
 
 import numpy as np
 from scipy import stats

@@ -2,16 +2,16 @@
 
 import numpy as np
 from scipy import stats
-
 from statistical import P_VALUE, law_p_value, mean_p_value, share_p_value
 
 DRAWS = np.random.default_rng(0).normal(size=(1000, 3))
+SHIFT = np.array([0.0, 0.0, 0.3])
 
 
 def test_means():
     assert mean_p_value(DRAWS, 0.0) > P_VALUE
-    assert mean_p_value(DRAWS + [0.0, 0.0, 0.3], 0.0) < P_VALUE
-    assert mean_p_value(DRAWS + [0.0, 0.0, 0.3], 0.0, error=0.3) > P_VALUE
+    assert mean_p_value(DRAWS + SHIFT, 0.0) < P_VALUE
+    assert mean_p_value(DRAWS + SHIFT, 0.0, error=0.3) > P_VALUE
 
 
 def test_shares():

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from statistical import P_VALUE, law_p_value, mean_p_value
 
 from bayesplat.priors import R2D2, Context, RegularizedHorseshoe, Ridge, StickBreaking
-from statistical import P_VALUE, law_p_value, mean_p_value
 
 K, DRAWS, SIGMA = 8, 4000, 0.3
 CONTEXT = Context(K, 50, 0.15)

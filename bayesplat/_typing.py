@@ -3,6 +3,8 @@
 Shape letters, everywhere: n data, d inputs, p outputs, k splats, s posterior draws, q coordinates of one splat's scale.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,4 +17,7 @@ type Sites = dict[str, AnyArray]
 Key = jax.Array
 """A typed JAX random key."""
 
-__all__ = ["AnyArray", "Bool", "Float", "Key", "Sites"]
+type Device = Any
+"""A JAX device: the library exports no name for its type."""
+
+__all__ = ["AnyArray", "Bool", "Device", "Float", "Key", "Sites"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from jaxtyping import Float
 from scipy.special import logsumexp, softmax
 
 from bayesplat._checks import require
+from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import active_splats, overfitting
 from bayesplat.results import Posterior
 
@@ -27,8 +29,9 @@ class Comparison:
         return self.table
 
     def __str__(self) -> str:
-        style = {"weight": "{:.2f}".format, "bad_k": "{:.0f}".format, "seconds": "{:.0f}".format}
-        return f"{self.table.to_string(formatters=style, float_format='{:.1f}'.format)}\n{self.verdict}"
+        style: dict[str, Any] = {"weight": "{:.2f}".format, "bad_k": "{:.0f}".format, "seconds": "{:.0f}".format}
+        shown = self.table.to_string(formatters=style, float_format="{:.1f}".format)  # pyright: ignore
+        return f"{shown}\n{self.verdict}"
 
     __repr__ = __str__
 
@@ -80,8 +83,8 @@ def stacking_weights(elpd: Float[np.ndarray, "m n"], steps: int = 2000) -> Float
 def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
     first_name, first = next(iter(posteriors.items()))
     for name, post in posteriors.items():
-        for group, variable in (("observed_data", "y"), ("constant_data", "x")):
-            ours, theirs = first.data[group][variable].values, post.data[group][variable].values
+        for name_of, variable in (("observed_data", "y"), ("constant_data", "x")):
+            ours, theirs = group(first.data, name_of)[variable].values, group(post.data, name_of)[variable].values
             require(
                 ours.shape == theirs.shape and bool(np.array_equal(ours, theirs)),
                 f"Expected posteriors of the same data, got different `{variable}` in {first_name!r} and {name!r}; "
@@ -90,9 +93,9 @@ def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
 
 
 def _verdict(table: pd.DataFrame) -> str:
-    best, gaps = table.index[0], table.iloc[1:]
-    close = gaps[(-gaps["elpd_diff"] < 4) | (-gaps["elpd_diff"] < 2 * gaps["dse"])].index.tolist()
-    doubt = table[table["bad_k"] > 0].index.tolist()
+    best, gaps = repr(table.index[0]), table.iloc[1:]
+    close = [repr(name) for name in gaps[(-gaps["elpd_diff"] < 4) | (-gaps["elpd_diff"] < 2 * gaps["dse"])].index]
+    doubt = [repr(name) for name in table[table["bad_k"] > 0].index]
     if not close:
         sentence = f"{best} predicts best, by more than the noise in these scores."
     else:

@@ -122,7 +122,7 @@ def _settings(source: Path) -> dict[str, Any]:
     if attrs.get("format") != FORMAT:
         raise BayesplatError(f"{source} is not a bayesplat result file; pass a file written by Posterior.save.")
     try:
-        version, settings = int(np.ravel(attrs["format_version"])[0]), json.loads(attrs["settings"])
+        version, settings = int(np.asarray(attrs["format_version"]).item()), json.loads(str(attrs["settings"]))
     except Exception as error:
         raise _damaged(source) from error
     if version > VERSION:

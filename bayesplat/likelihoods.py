@@ -47,7 +47,7 @@ def noise_field(x: Float[np.ndarray, "n d"], n_bumps: int) -> NoiseField:
         centres = np.linspace(0.0, 1.0, n_bumps)[:, None] * np.ones((1, d))
         spacing = 1.0 / max(n_bumps - 1, 1)
     else:
-        centres, _ = kmeans2(x, min(n_bumps, len(np.unique(x, axis=0))), minit="++", seed=np.random.default_rng(0))
+        centres, _ = kmeans2(x, min(n_bumps, len(np.unique(x, axis=0))), minit="++", rng=np.random.default_rng(0))
         gap = np.linalg.norm(centres[:, None] - centres[None], axis=-1) + 1e6 * np.eye(len(centres))
         spacing = float(np.median(gap.min(1)))
     field = NoiseField(centres, 0.7 * spacing, np.zeros(len(centres)))

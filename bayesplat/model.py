@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from bayesplat import collapsed
 from bayesplat._checks import one_of, positive_int, require
@@ -227,7 +227,7 @@ def data_box(x: Float[np.ndarray, "n d"]) -> Box:
     grid = max(n, 2) ** (-1.0 / d)
     if n < 2:
         return Box(d, grid, grid)
-    nearest = cKDTree(distinct).query(distinct, 2)[0][:, 1]
+    nearest = KDTree(distinct).query(distinct, 2)[0][:, 1]
     return Box(d, float(np.median(nearest)) / np.sqrt(d), grid)
 
 

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from bayesplat._checks import one_of, positive_int, require
+from bayesplat._typing import Device
 from bayesplat.devices import choose_device, inference
 from bayesplat.diagnostics.convert import nuts_stats, to_datatree
 from bayesplat.flow import run as flow
@@ -168,10 +169,10 @@ def _bind(spec: Specification, x: object, y: object, quiet: bool = False) -> _Bo
     scaling = fit_scaling(data.x[rows], data.y[rows])
     if not quiet:
         _warn(data, rows, scaling, spec)
-    box = scaling.to_box(data.x[rows])
+    box, standard = np.asarray(scaling.to_box(data.x[rows])), np.asarray(scaling.to_standard(data.y[rows]))
     with inference():
         field = spec.likelihood.field(box)
-        return _Bound(data, rows, scaling, field, bind(spec, box, scaling.to_standard(data.y[rows]), field))
+        return _Bound(data, rows, scaling, field, bind(spec, box, standard, field))
 
 
 def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -> None:
@@ -192,7 +193,7 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
             warnings.warn(message, UserWarning, stacklevel=4)
 
 
-def _device(bound: _Bound) -> jax.Device:
+def _device(bound: _Bound) -> Device:
     return choose_device(bound.problem.x.shape[0] * bound.problem.spec.n_splats)
 
 

@@ -12,8 +12,10 @@ from jaxtyping import Float
 
 from bayesplat import io
 from bayesplat._checks import BayesplatError, fraction, one_of, require
+from bayesplat._typing import Sites
 from bayesplat.devices import inference
 from bayesplat.diagnostics.convergence import Convergence, convergence
+from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import Overfitting, overfitting
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Specification
@@ -57,7 +59,7 @@ class Posterior:
         """
         fraction("prob", prob)
         one_of("kind", kind, ("function", "observation"))
-        x = self.scaling.to_box(as_inputs(x_new, "x_new", self.n_inputs))
+        x = np.asarray(self.scaling.to_box(as_inputs(x_new, "x_new", self.n_inputs)))
         with inference():
             p = predictions.predict(self.spec, self._sample, self._field, x, prob, kind)
         low, high, mean = (self.scaling.mean + self.scaling.sd * part for part in (p.lower, p.upper, p.mean))
@@ -69,7 +71,11 @@ class Posterior:
         y = as_output(y_new, x.shape[0], "y_new")
         with inference():
             score = predictions.log_predictive_density(
-                self.spec, self._sample, self._field, self.scaling.to_box(x), self.scaling.to_standard(y)
+                self.spec,
+                self._sample,
+                self._field,
+                np.asarray(self.scaling.to_box(x)),
+                np.asarray(self.scaling.to_standard(y)),
             )
         return score - np.log(self.scaling.sd)
 
@@ -99,24 +105,24 @@ class Posterior:
 
     @cached_property
     def _field(self) -> NoiseField:
-        constant = self.data["constant_data"]
+        constant = group(self.data, "constant_data")
         centre, offset = constant["noise_centre"].values, constant["noise_offset"].values
         return NoiseField(centre, float(constant["noise_width"]), offset)
 
     @cached_property
     def _sample(self) -> Sample:
         """Draws on the unit box and standardised output, chains joined."""
-        draws = self.data["posterior"].to_dataset()
+        draws = group(self.data, "posterior")
         flat = {str(name): draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in draws.data_vars}
         coefficients = np.concatenate([flat["amplitude"], flat["trend"]], 1) / self.scaling.sd
-        noise = {"sigma": flat["sigma"] / self.scaling.sd}
+        noise: Sites = {"sigma": flat["sigma"] / self.scaling.sd}
         if "noise_weight" in flat:
             noise["noise_weight"] = flat["noise_weight"]
         A = flat["A"] / self.scaling.extent[:, None]
         return Sample(A, self.scaling.to_box(flat["b"]), coefficients, noise)
 
     def __str__(self) -> str:
-        sizes = self.data["posterior"].sizes
+        sizes = group(self.data, "posterior").sizes
         drawn = f"{sizes['chain']} chain{'s' if sizes['chain'] > 1 else ''} x {sizes['draw']} draws"
         return (
             f"Posterior of {self.names[-1]} given {', '.join(self.names[:-1])}: {sizes['obs']} data, {drawn} by "

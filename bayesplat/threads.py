@@ -5,8 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
-import jax
-
+from bayesplat._typing import Device
 from bayesplat.devices import inference
 
 
@@ -14,7 +13,7 @@ def run_all(
     job: Callable[[int, threading.Event], None],
     count: int,
     poll: Callable[[], None],
-    device: jax.Device | None = None,
+    device: Device | None = None,
     interval: float = 0.2,
 ) -> bool:
     """Run `job(i, stop)` for i < count in float64, calling `poll` meanwhile; True if interrupted (Ctrl-C).

@@ -22,6 +22,7 @@ FOLDS = 10
 # %% [markdown]
 # ## The models: the same splats with constant and with varying noise
 
+
 # %%
 def splat_model(noise: str) -> bs.SplatModel:
     """Ten splats with the regularized horseshoe: about four are expected to matter."""
@@ -49,6 +50,7 @@ def gp_scores(x: np.ndarray, y: np.ndarray, hold: np.ndarray) -> tuple:
 # %% [markdown]
 # ## Ten folds, the same for everyone
 
+
 # %%
 def cross_validate(quick: bool) -> str:
     """A table of held-out negative log density per datum and coverage."""
@@ -74,6 +76,7 @@ def cross_validate(quick: bool) -> str:
 
 # %% [markdown]
 # ## Bands, splats and checks on all the data
+
 
 # %%
 def figures(out: Path, quick: bool) -> None:

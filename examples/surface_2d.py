@@ -11,9 +11,9 @@ import numpy as np
 
 import bayesplat as bs
 
-
 # %% [markdown]
 # ## Fit: a point fit first, then the posterior from its starts
+
 
 # %%
 def fit_surface(quick: bool) -> tuple[bs.PointFit, bs.Posterior, bs.datasets.Simulated]:
@@ -27,6 +27,7 @@ def fit_surface(quick: bool) -> tuple[bs.PointFit, bs.Posterior, bs.datasets.Sim
 
 # %% [markdown]
 # ## Look: error against the truth, coverage of the band, pictures
+
 
 # %%
 def main(out: Path, quick: bool) -> None:

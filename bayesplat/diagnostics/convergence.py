@@ -6,7 +6,9 @@ import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
+
+from bayesplat.diagnostics.convert import group
 
 RHAT_LIMIT = 1.01
 """vehtari2021."""
@@ -83,7 +85,7 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
         for label, name in (("f (worst point)", "f"), ("sigma", "sigma"), ("log density", "lp"))
     }
     table = pd.DataFrame(rows).T
-    stats = tree["sample_stats"]
+    stats = group(tree, "sample_stats")
     divergences = int(stats["diverging"].sum())
     bfmi = float(np.min(_bfmi(stats["energy"].values)))
     depth = float(stats["reached_max_tree_depth"].mean())
@@ -98,10 +100,10 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
 
 
 def _judged(tree: xr.DataTree) -> xr.Dataset:
-    posterior = tree["posterior"].to_dataset()
+    posterior = group(tree, "posterior")
     n = posterior.sizes["obs"]
     design = np.unique(np.linspace(0, n - 1, min(n, DESIGN)).astype(int))
-    return posterior[["f", "sigma"]].isel(obs=design).assign(lp=tree["sample_stats"]["lp"])
+    return posterior[["f", "sigma"]].isel(obs=design).assign(lp=group(tree, "sample_stats")["lp"])
 
 
 def _bfmi(energy: np.ndarray) -> np.ndarray:
@@ -113,7 +115,7 @@ def _failures(table: pd.DataFrame, divergences: int, bfmi: float, chains: int) -
     failures = []
     if chains < 2:
         failures.append("Only one chain ran, so agreement between chains cannot be judged; run at least 4.")
-    apart = [f"{label} ({r_hat:.3f})" for label, r_hat in table["r_hat"].items() if not (r_hat <= RHAT_LIMIT)]
+    apart = [f"{label} ({r_hat:.3f})" for label, r_hat in table["r_hat"].items() if not float(r_hat) <= RHAT_LIMIT]  # pyright: ignore
     if apart and chains > 1:
         failures.append(
             f"Chains disagree: R-hat above {RHAT_LIMIT} for {', '.join(apart)}; run longer (warmup, draws), or try a "
@@ -134,7 +136,7 @@ def _failures(table: pd.DataFrame, divergences: int, bfmi: float, chains: int) -
 
 
 def _approximation(tree: xr.DataTree) -> Convergence:
-    stats = tree["sample_stats"]
+    stats = group(tree, "sample_stats")
     khat = pareto_khat((stats["lp"] - stats["log_q"]).values.ravel())
     failures = ()
     if not (khat <= KHAT_LIMIT):

@@ -101,6 +101,11 @@ def _host(content: Sites) -> dict[str, np.ndarray]:
     return {name: np.array(value) for name, value in content.items()}
 
 
+def group(tree: xr.DataTree, name: str) -> xr.Dataset:
+    """One group of a tree as a plain dataset."""
+    return tree[name].to_dataset()  # pyright: ignore[reportAttributeAccessIssue]
+
+
 def nuts_stats(stats: Sites, max_tree_depth: int) -> Sites:
     """Sampler statistics under ArviZ's names."""
     steps = np.asarray(stats["num_steps"])

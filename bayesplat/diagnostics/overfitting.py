@@ -7,9 +7,11 @@ import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 from scipy.special import logsumexp
 from scipy.stats import kstest
+
+from bayesplat.diagnostics.convert import group
 
 ACTIVE = 0.05
 """A splat is active if its term's root mean square over the data exceeds this share of sd(y)."""
@@ -70,15 +72,15 @@ class Overfitting:
 
 def leave_one_out(tree: xr.DataTree) -> LeaveOneOut:
     """Scores from the integrated predictive: weights proportional to 1 / p(y_i | y_-i, theta)."""
-    group = tree["loo_predictive"]
-    log_density = _draws_last(group["y"])
+    scores = group(tree, "loo_predictive")
+    log_density = _draws_last(scores["y"])
     draws = log_density.shape[1]
     # ArviZ flags only k > good_k, which lets NaN through; the count above treats NaN as bad
-    reff = _relative_efficiency(group["y"])
-    log_weights, khat = array_stats.psislw(log_density, r_eff=reff)
+    reff = _relative_efficiency(scores["y"])
+    log_weights, khat = array_stats.psislw(log_density, r_eff=reff)  # pyright: ignore[reportArgumentType]
     log_weights = log_weights - logsumexp(log_weights, axis=1, keepdims=True)
     elpd_i = logsumexp(log_weights + log_density, axis=1)
-    pit = np.sum(np.exp(log_weights) * _draws_last(group["pit"]), axis=1)
+    pit = np.sum(np.exp(log_weights) * _draws_last(scores["pit"]), axis=1)
     return LeaveOneOut(elpd_i, np.asarray(khat), min(1 - 1 / np.log10(draws), 0.7), np.clip(pit, 0.0, 1.0))
 
 
@@ -91,21 +93,21 @@ def _relative_efficiency(log_density: xr.DataArray) -> float:
     chains, draws = log_density.sizes["chain"], log_density.sizes["draw"]
     if chains == 1:
         return 1.0
-    ess = az.ess(np.exp(log_density - log_density.max()).rename("y").to_dataset(), method="mean")["y"]
+    ess = az.ess(xr.Dataset({"y": np.exp(log_density - log_density.max())}), method="mean")["y"]
     return float(np.clip(np.nanmean(ess) / (chains * draws), 1e-3, 1.0))
 
 
 def active_splats(tree: xr.DataTree) -> float:
     """Expected number of splats whose term matters to f on the data."""
-    sd = float(tree["observed_data"]["y"].std()) or 1.0
-    return float((tree["posterior"]["contribution"] > ACTIVE * sd).sum("splat").mean())
+    sd = float(group(tree, "observed_data")["y"].std()) or 1.0
+    return float((group(tree, "posterior")["contribution"] > ACTIVE * sd).sum("splat").mean())
 
 
 def overfitting(tree: xr.DataTree) -> Overfitting:
     """Judge a fit from its DataTree."""
-    loo, posterior = leave_one_out(tree), tree["posterior"]
+    loo, posterior = leave_one_out(tree), group(tree, "posterior")
     n, k = posterior.sizes["obs"], posterior.sizes["splat"]
-    log_likelihood = _draws_last(tree["log_likelihood"]["y"])
+    log_likelihood = _draws_last(group(tree, "log_likelihood")["y"])
     in_sample = float(np.sum(logsumexp(log_likelihood, axis=1) - np.log(log_likelihood.shape[1])))
     p_loo = in_sample - loo.elpd
     pit_p = float(kstest(loo.pit, "uniform").pvalue)

@@ -59,9 +59,9 @@ def certificate(
 def give_birth(position: Position, slot: Int[AnyArray, ""], birth: Birth) -> Position:
     """Put a new round splat into a slot."""
     return position._replace(
-        centre=position.centre.at[slot].set(birth.centre),
-        excess=position.excess.at[slot].set(birth.excess),
-        shear=position.shear.at[slot].set(0.0),
+        centre=jnp.asarray(position.centre).at[slot].set(birth.centre),
+        excess=jnp.asarray(position.excess).at[slot].set(birth.excess),
+        shear=jnp.asarray(position.shear).at[slot].set(0.0),
     )
 
 

@@ -69,9 +69,7 @@ class PointFit:
     __repr__ = __str__
 
 
-def point_fit(
-    spec: Specification, energy: NegLogEvidence, runs: list[Run], scaling: Scaling, data: Data
-) -> PointFit:
+def point_fit(spec: Specification, energy: NegLogEvidence, runs: list[Run], scaling: Scaling, data: Data) -> PointFit:
     """Put the end of a flow into the user's units."""
     best = runs[0]
     geometry = energy.geometry(best.state.position)
@@ -85,5 +83,14 @@ def point_fit(
     sigma = float(energy.noise(best.state.position)["sigma"]) * scaling.sd
     measure = jax.tree.map(np.asarray, measure)
     return PointFit(
-        spec, scaling, measure, best.trend * scaling.sd, sigma, best.certificate, tuple(runs), data.x, data.y, data.names
+        spec,
+        scaling,
+        measure,
+        best.trend * scaling.sd,
+        sigma,
+        best.certificate,
+        tuple(runs),
+        data.x,
+        data.y,
+        data.names,
     )

@@ -19,7 +19,7 @@ def greedy(energy: NegLogEvidence, key: Key, temperature: Float[AnyArray, ""]) -
         slot, key = inputs
         position = _match_noise(energy, position, live)
         birth = birth_death.certificate(energy, position, live, key, temperature)
-        return (birth_death.give_birth(position, slot, birth), live.at[slot].set(True)), None
+        return (birth_death.give_birth(position, slot, birth), jnp.asarray(live).at[slot].set(True)), None
 
     empty = (energy.start(), jnp.zeros(k, bool))
     (position, live), _ = jax.lax.scan(born, empty, (jnp.arange(k), jax.random.split(key, k)))

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.model import Problem, geometry_sites, with_trend
-from bayesplat.priors import Repulsive
 from bayesplat.posterior.teleport import teleport
+from bayesplat.priors import Repulsive
 from bayesplat.priors.sites import constrain, draw
 
 BATCH = 64
@@ -62,7 +62,7 @@ def _complete(problem: Problem, values: Sites, coefficients: Float[AnyArray, " r
     sd = spec.likelihood.sd(values, problem.noise_features)
     scales = with_trend(spec.prior.scales(values, problem.context, values["sigma"]), columns.shape[1])
     log_coefficients = jax.scipy.stats.norm.logpdf(coefficients, 0.0, scales)
-    log_prior = {name: prior.log_prob(values[name]) for name, prior in problem.sites().items()}
+    log_prior = {name: jnp.asarray(prior.log_prob(values[name])) for name, prior in problem.sites().items()}
     terms = columns[:, :k] * coefficients[None, :k]
     empty = jnp.zeros_like(f)
     return Draw(
@@ -147,7 +147,7 @@ def _in_batches(function: Callable[[Any], Draw], inputs: Any, count: int) -> Dra
 
 
 def repelled(problem: Problem, values: Sites, key: Key, sweeps: int = 20) -> Sites:
-    """Turn a draw of independent sites into one under a repulsive prior, by teleports accepted by the repulsion alone."""
+    """Turn independent sites into a draw under a repulsive prior, by teleports accepted by the repulsion alone."""
     prior, k = problem.spec.prior, problem.spec.n_splats
     if not isinstance(prior, Repulsive):
         return values

@@ -42,7 +42,7 @@ class Chains(NamedTuple):
     """Positions and statistics of all chains; leading axes (chains, draws)."""
 
     positions: Sites
-    stats: dict[str, np.ndarray]
+    stats: Sites
     interrupted: bool
 
 

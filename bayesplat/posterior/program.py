@@ -1,5 +1,6 @@
 """The model as a NumPyro program, and as a potential on unconstrained coordinates; tests hold the two equal."""
 
+import jax.numpy as jnp
 import numpyro
 from jaxtyping import Float
 
@@ -10,7 +11,7 @@ from bayesplat.priors.sites import constrain
 
 def program(problem: Problem) -> Sites:
     """NumPyro program over every site but the amplitudes, which are integrated out by one factor."""
-    values = {name: numpyro.sample(name, prior) for name, prior in problem.sites().items()}
+    values: Sites = {name: jnp.asarray(numpyro.sample(name, prior)) for name, prior in problem.sites().items()}
     numpyro.factor("collapsed", problem.log_rest(values))
     return values
 

@@ -12,7 +12,13 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.stats import norm
 from jaxtyping import Float
 from numpyro.infer import SVI, Trace_ELBO, init_to_value
-from numpyro.infer.autoguide import AutoGuide, AutoLaplaceApproximation, AutoLowRankMultivariateNormal, AutoNormal
+from numpyro.infer.autoguide import (
+    AutoContinuous,
+    AutoGuide,
+    AutoLaplaceApproximation,
+    AutoLowRankMultivariateNormal,
+    AutoNormal,
+)
 
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.model import Problem
@@ -112,5 +118,6 @@ def _weigh(problem: Problem, guide: AutoGuide, params: Sites, values: Sites) -> 
             for name, z in positions.items()
         )
     else:
+        assert isinstance(guide, AutoContinuous)
         log_q = guide.get_posterior(params).log_prob(jax.vmap(lambda z: ravel_pytree(z)[0])(positions))
     return positions, np.asarray(log_p)[None], np.asarray(log_q)[None]

@@ -35,7 +35,7 @@ def redraw(table: SiteTable, values: Sites, slot: Int[AnyArray, ""], k: int, key
 def teleport(
     table: SiteTable, log_rest: LogRest, values: Sites, key: Key, moves: int, slots: int, k: int
 ) -> tuple[Sites, Float[AnyArray, ""]]:
-    """Try `moves` redraws among the first `slots` of the k splats (k + 1: and the shared sites); returns accepted share.
+    """Try `moves` redraws among the first `slots` of k splats (k + 1: and the shared sites), with the share accepted.
 
     `table` holds the geometry sites; all other sites of `values` stay.
     """

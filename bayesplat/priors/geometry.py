@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float
 from numpyro import distributions as dist
 from numpyro.distributions import constraints
-from numpyro.distributions.util import promote_shapes
 
 from bayesplat._checks import positive, require
 from bayesplat._typing import AnyArray, Sites
@@ -45,11 +44,11 @@ class Shear(dist.Distribution):
     """
 
     arg_constraints = {"alpha": constraints.positive}  # noqa: RUF012 - the library's own protocol
-    support = constraints.real
+    support = constraints.real  # pyright: ignore
     reparametrized_params = []  # noqa: RUF012
 
     def __init__(self, alpha: AnyArray) -> None:
-        (self.alpha,) = promote_shapes(jnp.asarray(alpha))
+        self.alpha: jax.Array = jnp.asarray(alpha)
         super().__init__(batch_shape=jnp.shape(self.alpha))
 
     def sample(self, key: jax.Array | None, sample_shape: tuple[int, ...] = ()) -> jax.Array:
@@ -59,7 +58,7 @@ class Shear(dist.Distribution):
         first, second = jax.random.split(key)
         return 0.5 * (jax.random.loggamma(first, self.alpha, shape) - jax.random.loggamma(second, self.alpha, shape))
 
-    def log_prob(self, value: AnyArray, intermediates: None = None) -> jax.Array:
+    def log_prob(self, value: AnyArray, intermediates: None = None) -> jax.Array:  # pyright: ignore
         """Log density of w."""
         log_cosh = jnp.logaddexp(value, -value) - jnp.log(2.0)
         norm = jax.scipy.special.betaln(self.alpha, self.alpha) + (2 * self.alpha - 1) * jnp.log(2.0)

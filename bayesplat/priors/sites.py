@@ -19,12 +19,12 @@ def vector(prior: dist.Distribution, *shape: int) -> dist.Distribution:
 def draw(table: SiteTable, key: Key) -> Sites:
     """One draw of every site from its prior."""
     keys = jax.random.split(key, max(len(table), 1))
-    return {name: table[name].sample(keys[i]) for i, name in enumerate(sorted(table))}
+    return {name: jnp.asarray(table[name].sample(keys[i])) for i, name in enumerate(sorted(table))}
 
 
 def log_density(table: SiteTable, values: Sites) -> Float[AnyArray, ""]:
     """Log prior density of all sites, in their own (constrained) coordinates."""
-    return sum((table[name].log_prob(values[name]) for name in sorted(table)), jnp.zeros(()))
+    return jnp.asarray(sum((table[name].log_prob(values[name]) for name in sorted(table)), jnp.zeros(())))
 
 
 def constrain(table: SiteTable, position: Sites) -> tuple[Sites, Float[AnyArray, ""]]:

@@ -17,7 +17,7 @@ type Sites = dict[str, AnyArray]
 Key = jax.Array
 """A typed JAX random key."""
 
-type Device = Any
+Device = Any
 """A JAX device: the library exports no name for its type."""
 
 __all__ = ["AnyArray", "Bool", "Device", "Float", "Key", "Sites"]

@@ -58,7 +58,7 @@ def test_fit_reports_and_writes(fitted, nc):
     for part in ("Posterior of y given time: 133 data", "Ridge(", "Convergence (nuts)", "Overfitting", str(nc)):
         assert part in fitted.stdout
     warning, *_ = [line for line in fitted.stderr.splitlines() if line.startswith("Warning")]
-    assert warning == "Warning: 1 of 134 values of y are missing and left out of the fit."
+    assert warning == "Warning: 1 of 134 values of y missing: left out of the fit."
     assert "Fitting 'y' to 'time': 134 rows" in fitted.stderr
     assert "UserWarning" not in fitted.output
     assert "\x1b" not in fitted.output

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
-from statistical import P_VALUE, law_p_value, mean_p_value, share_p_value
+from statistical import P_VALUE, law_p_value, mean_p_value
 
 from bayesplat import model
 from bayesplat.likelihoods import StudentT
@@ -120,10 +120,12 @@ def test_leave_one_out_integrates_the_amplitudes(completed):
 
 def test_replicates_scatter_about_f_as_the_noise_does(completed):
     _, _, done = completed
-    share = stats.t(4.0).cdf((done.replicate - done.f) / done.values["sigma"][..., None]).reshape(-1, N)
-    assert share_p_value(share < 0.1, 0.1) > P_VALUE
-    assert mean_p_value(share, 0.5) > P_VALUE
-    assert share_p_value(share < 0.1, 0.25) < P_VALUE
+    sigma = done.values["sigma"][..., None]
+    noise = (done.replicate - done.f) / sigma
+    assert law_p_value(noise, stats.t(4.0).cdf) > P_VALUE
+    assert law_p_value(1.4 * noise, stats.t(4.0).cdf) < P_VALUE
+    assert stats.spearmanr(noise.ravel(), (done.f / sigma).ravel()).pvalue > P_VALUE
+    assert stats.spearmanr((noise - done.f / sigma).ravel(), (done.f / sigma).ravel()).pvalue < P_VALUE
 
 
 def test_log_prior_has_a_part_per_site_and_one_for_the_amplitudes(completed, x64):
@@ -184,7 +186,7 @@ def test_drifting_splats_reach_no_datum(completed):
 # ---------------------------------------------------------------- draws from the prior
 
 
-def test_prior_draws_come_from_every_site(prior):
+def test_prior_draws_come_from_every_site(prior, x64):
     problem, done = prior
     assert done.f.shape == (40 * draws.BATCH, N)
     assert set(done.values) == set(problem.sites())

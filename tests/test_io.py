@@ -16,12 +16,29 @@ from bayesplat import io
 def saved(tmp_path_factory):
     rng = np.random.default_rng(0)
     x = rng.uniform(size=12)
-    prior = bs.Repulsive(bs.RegularizedHorseshoe(n_active=1), strength=0.5)
-    model = bs.SplatModel(2, prior=prior, likelihood=bs.StudentT(df=5.0), mother=bs.mothers.Box(order=3))
+    model = bs.SplatModel(2, prior=bs.Ridge())
     post = model.sample(x, np.sin(6 * x), chains=2, warmup=8, draws=8)
     path = tmp_path_factory.mktemp("io") / "run.nc"
     post.save(path)
     return post, path
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        bs.SplatModel(),
+        bs.SplatModel(
+            2,
+            prior=bs.Repulsive(bs.RegularizedHorseshoe(n_active=1), strength=0.5),
+            likelihood=bs.StudentT("varying", df=5.0),
+            mother=bs.mothers.Box(order=3),
+            lengths=bs.Lengths(typical=0.2),
+        ),
+        bs.SplatModel(prior=bs.R2D2(0.5), mother=bs.mothers.StudentT(7.0), covariance="diag", trend="linear"),
+    ],
+)
+def test_a_specification_survives_json(spec):
+    assert io.spec_from_json(json.loads(json.dumps(io.spec_to_json(spec))), bs.SplatModel) == spec
 
 
 def test_settings_survive(saved):

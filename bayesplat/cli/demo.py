@@ -41,7 +41,7 @@ class Size(NamedTuple):
     draws: int
 
 
-FULL = Size(tuple(PRIORS), n_splats=10, chains=4, warmup=500, draws=500)
+FULL = Size(tuple(PRIORS), n_splats=10, chains=4, warmup=300, draws=400)
 QUICK = Size(("ridge", "horseshoe"), n_splats=6, chains=2, warmup=50, draws=50)
 
 DPI = 120

@@ -15,8 +15,6 @@ DRAWS = 30
 MAPS = 4
 """Draws of f shown as maps over two inputs."""
 
-OUTPUT = "f (sds of y, or y's units if y was given)"
-
 
 def prior(prior_predictive: object, ax: Axes | None = None) -> Figure:
     """Draws of f from the prior: curves over one input, four maps over two, distributions of values over more.
@@ -49,8 +47,8 @@ def _curves(ax: Axes, drawn: PriorPredictive) -> None:
         ax.plot(x, draw, color=style.CYCLE[i % 6], lw=0.8, alpha=0.7, label="draws of f" if i == 0 else None)
     ax.set_xlim(*style.span(x))
     ax.set_ylim(*_reach(f))
-    ax.set_xlabel("x")
-    ax.set_ylabel(OUTPUT)
+    ax.set_xlabel(drawn.names[0])
+    ax.set_ylabel(drawn.names[-1])
 
 
 def _reach(f: Float[np.ndarray, "s n"]) -> tuple[float, float]:
@@ -70,11 +68,11 @@ def _maps(drawn: PriorPredictive, maps: int, ax: Axes | None) -> Figure:
             *drawn.x.T, c=drawn.f[i], vmin=low, vmax=high, s=10, lw=0, cmap="viridis", label="inputs"
         )
         panel.set_title(f"prior draw {i + 1}")
-        panel.set_xlabel("x1")
-        panel.set_ylabel("x2")
+        panel.set_xlabel(drawn.names[0])
+        panel.set_ylabel(drawn.names[1])
         if i == maps - 1:
             bar = figure.colorbar(points, ax=panels, extend="both")
-            bar.set_label(OUTPUT)
+            bar.set_label(drawn.names[-1])
     for panel in panels[maps:]:
         panel.set_visible(False)
     return figure
@@ -87,5 +85,5 @@ def _distributions(ax: Axes, drawn: PriorPredictive) -> None:
         ax.step(np.sort(draw), levels, where="post", color=style.CYCLE[i % 6], lw=0.8, alpha=0.7, label=label)
     ax.set_xlim(*_reach(drawn.f))
     ax.set_ylim(0, 1)
-    ax.set_xlabel(OUTPUT)
+    ax.set_xlabel(drawn.names[-1])
     ax.set_ylabel("share of inputs with f below")

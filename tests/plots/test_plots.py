@@ -49,7 +49,11 @@ def comparison():
 def prior_draws(d):
     rng = np.random.default_rng(0)
     return PriorPredictive(
-        rng.uniform(size=(20, d)), rng.normal(size=(12, 20)), rng.normal(size=(12, 20)), np.full(12, 0.5)
+        rng.uniform(size=(20, d)),
+        rng.normal(size=(12, 20)),
+        rng.normal(size=(12, 20)),
+        np.full(12, 0.5),
+        (*INPUTS[:d], "y (sds)"),
     )
 
 
@@ -171,7 +175,7 @@ def test_flow_shows_every_start_and_why_it_stopped(point_fit):
 def test_prior(d):
     figure = plots.prior(prior_draws(d))
     figure.draw_without_rendering()
-    assert "sds of y" in texts(figure)
+    assert "y (sds)" in texts(figure)
 
 
 @pytest.mark.parametrize("draw", ["bands", "splats", "compare", "flow", "prior"])

@@ -45,9 +45,36 @@ def factor(
 
 def log_density(c: Collapsed) -> Float[AnyArray, ""]:
     """Log N(y; 0, C) over the observed data."""
-    log_det = 2 * jnp.sum(jnp.log(jnp.diagonal(c.chol))) + 2 * jnp.sum(c.observed * jnp.log(c.sd))
-    square = jnp.sum(c.residual**2) - jnp.sum(c.half**2)
-    return -0.5 * (jnp.sum(c.observed) * np.log(2 * np.pi) + log_det + square)
+    constant = jnp.sum(c.observed * (jnp.log(c.sd) + 0.5 * np.log(2 * np.pi)))
+    return _log_normal(c.W, c.residual) - constant
+
+
+@jax.custom_vjp
+def _log_normal(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:
+    """-log det(I + W W^T) / 2 - r^T (I + W W^T)^-1 r / 2, with its gradient written out.
+
+    Differentiating through the Cholesky factor would take several times as many operations to compile and to run.
+    """
+    return _value_and_factor(W, residual)[0]
+
+
+def _value_and_factor(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> tuple:
+    chol = jnp.linalg.cholesky(jnp.eye(W.shape[1], dtype=W.dtype) + W.T @ W)
+    half = solve_triangular(chol, W.T @ residual, lower=True)
+    value = -jnp.sum(jnp.log(jnp.diagonal(chol))) - 0.5 * (jnp.sum(residual**2) - jnp.sum(half**2))
+    return value, (W, residual, chol, half)
+
+
+def _gradient(saved: tuple, tangent: Float[AnyArray, ""]) -> tuple[Float[AnyArray, "n r"], Float[AnyArray, " n"]]:
+    """d/dW = (r - W m) m^T - W M^-1 and d/dr = -(r - W m), m = M^-1 W^T r."""
+    W, residual, chol, half = saved
+    mean = solve_triangular(chol.T, half, lower=False)
+    left = residual - W @ mean
+    precision = jax.scipy.linalg.cho_solve((chol, True), jnp.eye(chol.shape[0], dtype=chol.dtype))
+    return tangent * (left[:, None] * mean[None, :] - W @ precision), -tangent * left
+
+
+_log_normal.defvjp(_value_and_factor, _gradient)
 
 
 def mean_coefficients(c: Collapsed) -> Float[AnyArray, " r"]:
@@ -85,14 +112,14 @@ def evidence_lost(c: Collapsed) -> Float[AnyArray, " r"]:
 
 
 def evidence_gain(
-    c: Collapsed, candidates: Float[AnyArray, "n c"], scale: Float[AnyArray, ""]
+    c: Collapsed, candidates: Float[AnyArray, "n c"], scale: Float[AnyArray, ""] | Float[AnyArray, " c"]
 ) -> Float[AnyArray, " c"]:
-    """How much log evidence rises when one candidate feature joins with prior sd `scale`: exact, rank one.
+    """How much log evidence rises when one candidate feature joins with prior sd `scale` (one, or one for each): exact.
 
     gain = -1/2 log(1 + s) + 1/2 g^2 / (1 + s), s = scale^2 psi^T C^-1 psi, g = scale psi^T C^-1 y. The second term is
     the squared first variation of the energy along the candidate, normalised by its norm: the flow's certificate.
     """
-    psi = candidates * (scale * c.observed / c.sd)[:, None]
+    psi = candidates * (c.observed / c.sd)[:, None] * scale
     half = solve_triangular(c.chol, c.W.T @ psi, lower=True)
     s = jnp.maximum(jnp.sum(psi**2, 0) - jnp.sum(half**2, 0), 0.0)
     g = psi.T @ c.residual - half.T @ c.half

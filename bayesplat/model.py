@@ -121,7 +121,7 @@ class Problem(eqx.Module):
     def sites(self) -> SiteTable:
         """Every parameter's prior, by name."""
         return {
-            **geometry_sites(self.spec, self.box),
+            **geometry_sites(self.spec, self.box, self.spec.n_splats),
             **self.spec.prior.sites(self.spec.n_splats),
             **self.spec.likelihood.sites(self.x.shape[0], self.noise_features.shape[1]),
         }
@@ -167,20 +167,20 @@ class Problem(eqx.Module):
         return collapsed.draw_coefficients(self.factor(values), key)
 
 
-def geometry_sites(spec: Specification, box: Box) -> SiteTable:
-    """Sites of scales and centres."""
+def geometry_sites(spec: Specification, box: Box, k: int) -> SiteTable:
+    """Sites of scales and centres of k splats."""
     lengths = spec.prior.lengths(spec.lengths)
     return {
-        **lengths.sites(spec.n_splats, spec.scale_family, box),
-        **shear_sites(spec.n_splats, spec.scale_family, box.d, lengths.lkj),
-        **spec.centres.sites(spec.n_splats, box),
+        **lengths.sites(k, spec.scale_family, box),
+        **shear_sites(k, spec.scale_family, box.d, lengths.lkj),
+        **spec.centres.sites(k, box),
     }
 
 
 def geometry(spec: Specification, values: Sites, box: Box) -> Geometry:
     """Scales and centres from the values of the geometry sites."""
     log_lengths = box.log_lengths(spec.prior.lengths(spec.lengths).excess(values))
-    shears = values.get("shear", jnp.zeros((spec.n_splats, 0)))
+    shears = values.get("shear", jnp.zeros((values["centre"].shape[0], 0)))
     A, log_det = scale_matrices(spec, log_lengths, shears, box.d)
     return Geometry(A, values["centre"], log_det)
 
@@ -245,7 +245,7 @@ def _overlap(
     spec: Specification, x: Float[AnyArray, "n d"], spacing: Float[AnyArray, ""], grid: Float[AnyArray, ""]
 ) -> Float[AnyArray, ""]:
     box = Box(x.shape[1], spacing, grid)
-    sites = geometry_sites(spec, box)
+    sites = geometry_sites(spec, box, 1)
 
     def one(key: Key) -> Float[AnyArray, "n k"]:
         # every splat with shared sites of its own: 512 splats that share one location know only that location

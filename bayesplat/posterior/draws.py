@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key, Sites
-from bayesplat.model import Problem, geometry_sites, with_trend
-from bayesplat.posterior.teleport import teleport
+from bayesplat.model import Problem, with_trend
+from bayesplat.posterior.teleport import redraw_shared, teleport, without_data
 from bayesplat.priors import Repulsive
 from bayesplat.priors.sites import constrain, draw
 
@@ -146,15 +146,14 @@ def _in_batches(function: Callable[[Any], Draw], inputs: Any, count: int) -> Dra
     return done._replace(trend=done.trend[:, :-1])
 
 
-def repelled(problem: Problem, values: Sites, key: Key, sweeps: int = 20) -> Sites:
-    """Turn independent sites into a draw under a repulsive prior, by teleports accepted by the repulsion alone."""
-    prior, k = problem.spec.prior, problem.spec.n_splats
-    if not isinstance(prior, Repulsive):
+def repelled(problem: Problem, values: Sites, key: Key, sweeps: int = 10, pool: int = 3) -> Sites:
+    """Turn independent sites into a draw under a repulsive prior, by teleports that know of no data."""
+    if not isinstance(problem.spec.prior, Repulsive):
         return values
+    free = without_data(problem)
 
-    def log_penalty(values: Sites) -> Float[AnyArray, ""]:
-        geometry = problem.geometry(values)
-        return prior.log_penalty(geometry.A, geometry.b)
+    def sweep(values: Sites, key: Key) -> tuple[Sites, None]:
+        first, second = jax.random.split(key)
+        return teleport(free, redraw_shared(free, values, first), second, pool)[0], None
 
-    table = geometry_sites(problem.spec, problem.box)
-    return teleport(table, log_penalty, values, key, sweeps * (k + 1), k + 1, k)[0]
+    return jax.lax.scan(sweep, values, jax.random.split(key, sweeps))[0]

@@ -12,18 +12,24 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 from numpyro.infer.hmc import hmc
 
 from bayesplat._typing import AnyArray, Key, Sites
-from bayesplat.model import Problem, geometry_sites
+from bayesplat.model import Problem
+from bayesplat.posterior.interweave import interweave
 from bayesplat.posterior.program import potential
 from bayesplat.posterior.teleport import teleport
-from bayesplat.priors.sites import constrain, unconstrain
+from bayesplat.priors.geometry import PER_SPLAT
+from bayesplat.priors.sites import constrain, unconstrain, unflatten
 from bayesplat.threads import run_all
 
 CHUNK = 25
 """Steps between two looks at progress and interrupts."""
+
+MEMORY = 0.01
+"""Least weight of a new step in the mass that warm-up learns: it remembers about the last hundred."""
 
 STATS = ("potential_energy", "energy", "num_steps", "accept_prob", "diverging")
 
@@ -35,7 +41,7 @@ class Settings(NamedTuple):
     draws: int = 500
     target_accept: float = 0.9
     max_tree_depth: int = 7
-    teleports: int = 30  # redraws of single splats tried after every step; 0 for plain NUTS
+    pool: int = 64  # candidates for the place of each splat after every step; 0 for plain NUTS
 
 
 class Chains(NamedTuple):
@@ -54,13 +60,25 @@ class Progress(NamedTuple):
     divergences: int  # after warm-up
 
 
-def _kernel(problem: Problem, settings: Settings, position: Sites, key: Key) -> tuple[Any, Callable[..., Any]]:
-    start, sample = hmc(potential_fn=lambda z: potential(problem, z), algo="NUTS")
+class State(NamedTuple):
+    """One chain between two steps."""
+
+    hmc: Any  # the library's state; its position is one flat vector
+    fisher: Float[AnyArray, " m"]  # running mean of the squared gradient
+
+
+def _kernel(
+    problem: Problem, settings: Settings, position: Float[AnyArray, " m"], key: Key
+) -> tuple[Any, Callable[..., Any]]:
+    # one flat vector: the library repeats each of its operations for every leaf of a position
+    unflat = unflatten(problem.sites())
+    start, sample = hmc(potential_fn=lambda z: potential(problem, unflat(z)), algo="NUTS")
     state = start(
         position,
         settings.warmup,
         target_accept_prob=settings.target_accept,
         max_tree_depth=settings.max_tree_depth,
+        adapt_mass_matrix=False,
         step_size=0.05,
         rng_key=key,
     )
@@ -68,47 +86,61 @@ def _kernel(problem: Problem, settings: Settings, position: Sites, key: Key) -> 
 
 
 @eqx.filter_jit
-def _start(problem: Problem, settings: Settings, position: Sites, key: Key) -> Any:
-    return _kernel(problem, settings, position, key)[0]
+def _start(problem: Problem, settings: Settings, position: Sites, key: Key) -> State:
+    state = _kernel(problem, settings, ravel_pytree(position)[0], key)[0]
+    return State(state, jnp.ones_like(state.z))
 
 
 @eqx.filter_jit
-def _advance(problem: Problem, settings: Settings, state: Any) -> tuple[Any, tuple[Sites, dict[str, jax.Array]]]:
+def _advance(problem: Problem, settings: Settings, state: State) -> tuple[State, tuple[Sites, dict[str, jax.Array]]]:
     # the library binds its step to a start: XLA drops the start's arithmetic, since only the step is used
-    _, sample = _kernel(problem, settings, state.z, state.rng_key)
+    _, sample = _kernel(problem, settings, state.hmc.z, state.hmc.rng_key)
+    unflat = unflatten(problem.sites())
 
-    def step(state: Any, _: None) -> tuple[Any, tuple[Sites, dict[str, jax.Array]]]:
-        state = sample(state)
-        # warm-up learns the scale of each splat in its place, so none is moved elsewhere until it is over
-        state, moved = jax.lax.cond(
-            state.i > settings.warmup,
-            lambda state: _teleport(problem, settings, state),
-            lambda state: (state, jnp.zeros(())),
-            state,
-        )
-        stats = {name: getattr(state, name) for name in STATS}
-        return state, (state.z, {**stats, "teleported": moved})
+    def step(state: State, _: None) -> tuple[State, tuple[Sites, dict[str, jax.Array]]]:
+        state = _adapt(problem, settings, state._replace(hmc=sample(state.hmc)))
+        stats = {name: getattr(state.hmc, name) for name in STATS}
+        after, moved = _teleport(problem, settings, state.hmc)
+        return state._replace(hmc=after), (unflat(after.z), {**stats, "teleported": moved})
 
     return jax.lax.scan(step, state, length=CHUNK)
 
 
+def _adapt(problem: Problem, settings: Settings, state: State) -> State:
+    """Learn the mass during warm-up: the mean squared gradient, averaged over splats, which is their mean precision.
+
+    Splats trade places, so the spread of a splat's coordinates says how far it travels and not how finely data hold
+    it; gradients say that wherever it is. All splats share one mass, so that labels do not matter to the sampler. Idle
+    splats then hardly move along gradients; teleports move them. The last tenth of warm-up tunes the step alone.
+    """
+    i, unflat = state.hmc.i, unflatten(problem.sites())
+    own = PER_SPLAT | problem.spec.prior.own_sites
+    square = unflat(state.hmc.z_grad**2)
+    pooled = {
+        name: jnp.broadcast_to(jnp.mean(leaf, 0), leaf.shape) if name in own else leaf for name, leaf in square.items()
+    }
+    weight = jnp.where(i < settings.warmup - settings.warmup // 10, jnp.maximum(1 / (i + 5.0), MEMORY), 0.0)
+    fisher = state.fisher + weight * (ravel_pytree(pooled)[0] - state.fisher)
+    adapted = state.hmc.adapt_state._replace(
+        inverse_mass_matrix=1 / fisher, mass_matrix_sqrt=jnp.sqrt(fisher), mass_matrix_sqrt_inv=1 / jnp.sqrt(fisher)
+    )
+    return State(state.hmc._replace(adapt_state=adapted), fisher)
+
+
 def _teleport(problem: Problem, settings: Settings, state: Any) -> tuple[Any, Float[AnyArray, ""]]:
     """Teleports from the state of NUTS, which then goes on from where they end."""
-    if settings.teleports == 0:
+    if settings.pool == 0:
         return state, jnp.zeros(())
-    table, k = problem.sites(), problem.spec.n_splats
-    values, _ = constrain(table, state.z)
+    table, unflat = problem.sites(), unflatten(problem.sites())
+    before, _ = constrain(table, unflat(state.z))
     key, next_key = jax.random.split(state.rng_key)
-    geometry = geometry_sites(problem.spec, problem.box)
-    values, moved = teleport(geometry, problem.log_rest, values, key, settings.teleports, k, k)
+    first, second = jax.random.split(key)
+    after, moved = teleport(problem, before, first, settings.pool)
+    after = interweave(problem, after, second, settings.pool)
     # untouched coordinates keep their bits: the way through the bijections and back rounds
-    z = jax.tree.map(
-        lambda new, old, before: jnp.where(new == before, old, new),
-        unconstrain(table, values),
-        state.z,
-        unconstrain(table, constrain(table, state.z)[0]),
-    )
-    energy, grad = jax.value_and_grad(lambda z: potential(problem, z))(z)
+    new, old = ravel_pytree(unconstrain(table, after))[0], ravel_pytree(unconstrain(table, before))[0]
+    z = jnp.where(new == old, state.z, new)
+    energy, grad = jax.value_and_grad(lambda z: potential(problem, unflat(z)))(z)
     return state._replace(z=z, potential_energy=energy, z_grad=grad, rng_key=next_key), moved
 
 

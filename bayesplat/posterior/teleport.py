@@ -1,53 +1,73 @@
-"""Teleports: Metropolis moves that redraw one splat's geometry from its prior, the Fisher-Rao part of the sampler.
+"""Teleports: Gibbs moves that redraw one splat after the other from a pool, the Fisher-Rao part of the sampler.
 
-Gradients move splats; they cannot carry one across a stretch of x where it explains nothing. A redrawn splat is
-accepted by the ratio of everything but its own prior, which cancels: reversible, of fixed shape, and exact.
+Gradients move splats; they cannot carry one across a stretch of x where it explains nothing. Each splat in turn joins a
+pool of candidates drawn from its prior given what all splats share, and one of the pool takes its place with
+probability proportional to the collapsed density. The members of the pool are exchangeable under the prior, so the
+move leaves the posterior as it is, whatever the size of the pool (tjelmeland2004). Rank-one updates give the densities
+of a whole pool for the price of a few.
 """
 
-from collections.abc import Callable
-
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
+from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key, Sites
+from bayesplat.evaluate import heights
+from bayesplat.model import Problem, geometry, geometry_sites, with_trend
 from bayesplat.priors.geometry import PER_SPLAT
-from bayesplat.priors.sites import SiteTable, draw
-
-type LogRest = Callable[[Sites], Float[AnyArray, ""]]
-"""Log of the target density over the prior of the geometry sites."""
+from bayesplat.priors.sites import draw
 
 
-def redraw(table: SiteTable, values: Sites, slot: Int[AnyArray, ""], k: int, key: Key) -> Sites:
-    """Redraw one splat's geometry sites from their prior; `slot = k` redraws those that all splats share instead."""
-    fresh = draw(table, key)
-    chosen = jnp.arange(k) == slot
-    return {
-        name: jnp.where(
-            chosen.reshape(k, *[1] * (new.ndim - 1)) if name in PER_SPLAT else slot == k,
-            new,
-            values[name],
-        )
-        for name, new in fresh.items()
-    }
+def teleport(problem: Problem, values: Sites, key: Key, pool: int) -> tuple[Sites, Float[AnyArray, ""]]:
+    """Redraw every splat once among `pool` candidates and itself; returns the share of splats that moved."""
+    k = problem.spec.n_splats
+
+    def move(values: Sites, inputs: tuple[Int[AnyArray, ""], Key]) -> tuple[Sites, AnyArray]:
+        slot, key = inputs
+        fresh, choose = jax.random.split(key)
+        candidates = _candidates(problem, values, slot, fresh, pool)
+        chosen = jax.random.categorical(choose, _log_weights(problem, values, slot, candidates))
+        moved = {name: jnp.asarray(values[name]).at[slot].set(some[chosen]) for name, some in candidates.items()}
+        return {**values, **moved}, chosen > 0
+
+    values, moved = jax.lax.scan(move, values, (jnp.arange(k), jax.random.split(key, k)))
+    return values, jnp.mean(moved.astype(problem.x.dtype))
 
 
-def teleport(
-    table: SiteTable, log_rest: LogRest, values: Sites, key: Key, moves: int, slots: int, k: int
-) -> tuple[Sites, Float[AnyArray, ""]]:
-    """Try `moves` redraws among the first `slots` of k splats (k + 1: and the shared sites), with the share accepted.
+def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: Key, pool: int) -> Sites:
+    """Sites of one splat as it is, first, and of `pool` draws from its prior; leading axis pool + 1."""
+    spec = problem.spec
+    table = {**geometry_sites(spec, problem.box, pool), **spec.prior.sites(pool)}
+    own = PER_SPLAT | set(spec.prior.own_sites)
+    fresh = draw({name: prior for name, prior in table.items() if name in own}, key)
+    return {name: jnp.concatenate([values[name][slot][None], some]) for name, some in fresh.items()}
 
-    `table` holds the geometry sites; all other sites of `values` stay.
-    """
 
-    def move(carry: tuple[Sites, Float[AnyArray, ""]], key: Key) -> tuple[tuple[Sites, Float[AnyArray, ""]], AnyArray]:
-        current, log_now = carry
-        which, fresh, accept = jax.random.split(key, 3)
-        proposal = {**current, **redraw(table, current, jax.random.randint(which, (), 0, slots), k, fresh)}
-        log_new = log_rest(proposal)
-        take = jnp.log(jax.random.uniform(accept)) < log_new - log_now
-        kept = jax.tree.map(lambda new, old: jnp.where(take, new, old), proposal, current)
-        return (kept, jnp.where(take, log_new, log_now)), take
+def _log_weights(problem: Problem, values: Sites, slot: Int[AnyArray, ""], candidates: Sites) -> Float[AnyArray, " c"]:
+    """Log collapsed density with each candidate in the slot, up to a constant."""
+    spec, box = problem.spec, problem.box
+    now, many = geometry(spec, values, box), geometry(spec, {**values, **candidates}, box)
+    sigma, sd = values["sigma"], spec.likelihood.data_sd(values, problem.noise_features)
+    columns, scales = problem.features(now), spec.prior.scales(values, problem.context, sigma)
+    scale = spec.prior.scales({**values, **candidates}, problem.context, sigma) if spec.prior.own_sites else scales[slot]
+    rest = with_trend(scales.at[slot].set(0.0), columns.shape[1])
+    system = collapsed.factor(columns, rest, problem.y, sd, problem.observed)
+    gain = collapsed.evidence_gain(system, heights(many.A, many.b, problem.x, spec.mother), scale)
+    penalty = jax.vmap(lambda A, b: spec.prior.log_penalty(now.A.at[slot].set(A), now.b.at[slot].set(b)))
+    return gain + penalty(many.A, many.b)
 
-    (values, _), taken = jax.lax.scan(move, (values, log_rest(values)), jax.random.split(key, moves))
-    return values, jnp.mean(taken.astype(jnp.float64))
+
+def redraw_shared(problem: Problem, values: Sites, key: Key) -> Sites:
+    """Redraw what all splats share in their geometry from its prior, by a Metropolis step on the rest of the density."""
+    fresh, accept = jax.random.split(key)
+    table = geometry_sites(problem.spec, problem.box, problem.spec.n_splats)
+    proposal = {**values, **draw({name: prior for name, prior in table.items() if name not in PER_SPLAT}, fresh)}
+    take = jnp.log(jax.random.uniform(accept)) < problem.log_rest(proposal) - problem.log_rest(values)
+    return jax.tree.map(lambda new, old: jnp.where(take, new, old), proposal, values)
+
+
+def without_data(problem: Problem) -> Problem:
+    """The problem with every datum missing: its posterior is the prior."""
+    return eqx.tree_at(lambda problem: problem.observed, problem, jnp.zeros_like(problem.observed))

@@ -46,6 +46,20 @@ class AmplitudePrior:
         """Values of the sites from which a chain starts, given the amplitudes of a point fit (largest first)."""
 
     @property
+    def own_sites(self) -> frozenset[str]:
+        """Sites with one value per splat that bears on that splat's amplitude alone."""
+        return frozenset()
+
+    @property
+    def shared_sites(self) -> frozenset[str]:
+        """Sites shared by all splats that can move while every amplitude's scale stays: the own sites follow."""
+        return frozenset()
+
+    def recentred(self, values: Sites, shared: Sites) -> tuple[Sites, Float[AnyArray, ""]]:
+        """Other shared sites and the own sites that keep all scales, with the log density of those scales."""
+        return shared, jnp.zeros(())
+
+    @property
     def slack(self) -> float:
         """Sd of the log of a point fit's shared amplitude scale around `typical`."""
         return 1.0
@@ -128,6 +142,22 @@ class RegularizedHorseshoe(AmplitudePrior):
             "lam": vector(dist.HalfCauchy(1.0), k),
             "slab": dist.InverseGamma(self.slab_df / 2, self.slab_df / 2),
         }
+
+    @property
+    def own_sites(self) -> frozenset[str]:
+        """The local scales."""
+        return frozenset({"lam"})
+
+    @property
+    def shared_sites(self) -> frozenset[str]:
+        """The global scale."""
+        return frozenset({"tau"})
+
+    def recentred(self, values: Sites, shared: Sites) -> tuple[Sites, Float[AnyArray, ""]]:
+        """Another tau and the local scales that keep every tau * lam."""
+        lam = values["lam"] * (values["tau"] / shared["tau"])
+        log_density = jnp.sum(dist.HalfCauchy(1.0).log_prob(lam)) - lam.size * jnp.log(shared["tau"])
+        return {**shared, "lam": lam}, log_density
 
     def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
         """Prior sd of every amplitude: the harmonic sum of the local scale and the slab."""
@@ -305,6 +335,20 @@ class Repulsive(AmplitudePrior):
     def typical(self, context: Context) -> Float[AnyArray, ""] | float:
         """The typical scale of the base."""
         return self.base.typical(context)
+
+    @property
+    def own_sites(self) -> frozenset[str]:
+        """Those of the base."""
+        return self.base.own_sites
+
+    @property
+    def shared_sites(self) -> frozenset[str]:
+        """Those of the base."""
+        return self.base.shared_sites
+
+    def recentred(self, values: Sites, shared: Sites) -> tuple[Sites, Float[AnyArray, ""]]:
+        """As the base does it."""
+        return self.base.recentred(values, shared)
 
     @property
     def slack(self) -> float:

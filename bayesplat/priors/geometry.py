@@ -107,6 +107,17 @@ class Lengths:
         """Log of each axis length beyond the floor, log(l - floor)."""
         return values["location"][None, :] + values["spread"] * values["deviation"]
 
+    @property
+    def shared_sites(self) -> frozenset[str]:
+        """Sites that the lengths of all splats share."""
+        return frozenset({"location", "spread"})
+
+    def recentred(self, values: Sites, shared: Sites) -> tuple[Sites, Float[AnyArray, ""]]:
+        """Other shared sites and the deviations that keep all lengths, with the log density of those lengths."""
+        deviation = (self.excess(values) - shared["location"][None, :]) / shared["spread"]
+        log_density = jnp.sum(dist.StudentT(self.tails).log_prob(deviation)) - deviation.size * jnp.log(shared["spread"])
+        return {**shared, "deviation": deviation}, log_density
+
     def start(self, excess: Float[AnyArray, "k q"], location: Float[AnyArray, " q"], box: Box) -> Sites:
         """Values of the sites that give these excess lengths."""
         return {
@@ -137,6 +148,11 @@ class FreeLengths(Lengths):
     def excess(self, values: Sites) -> Float[AnyArray, "k q"]:
         """Log of each axis length beyond the floor, log(l - floor)."""
         return values["excess"]
+
+    @property
+    def shared_sites(self) -> frozenset[str]:
+        """None."""
+        return frozenset()
 
     def start(self, excess: Float[AnyArray, "k q"], location: Float[AnyArray, " q"], box: Box) -> Sites:
         """Values of the site that give these excess lengths, kept just inside its bounds."""

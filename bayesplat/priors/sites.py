@@ -1,7 +1,10 @@
 """Named parameter sites: a table of independent priors, its draws, its density, and its unconstrained coordinates."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 from numpyro import distributions as dist
 
@@ -40,3 +43,9 @@ def constrain(table: SiteTable, position: Sites) -> tuple[Sites, Float[AnyArray,
 def unconstrain(table: SiteTable, values: Sites) -> Sites:
     """Unconstrained position of the sites at `values`: the inverse of `constrain`."""
     return {name: dist.biject_to(table[name].support).inv(values[name]) for name in sorted(table)}
+
+
+def unflatten(table: SiteTable) -> Callable[[Float[AnyArray, " m"]], Sites]:
+    """The function that turns a flat unconstrained vector into a position by name; `ravel_pytree` is its inverse."""
+    empty = {name: jnp.zeros(dist.biject_to(prior.support).inverse_shape(prior.shape())) for name, prior in table.items()}
+    return ravel_pytree(empty)[1]

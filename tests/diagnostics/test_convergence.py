@@ -1,0 +1,124 @@
+"""Convergence: every planted failure gets its own sentence, and good draws get none."""
+
+import numpy as np
+import pytest
+from diagnostics.trees import CHAINS, DRAWS, N, nuts_groups, svi_groups, tree_of
+from scipy import stats
+
+from bayesplat.diagnostics.convergence import convergence, pareto_khat
+
+
+def judge(groups):
+    return convergence(tree_of(groups), "nuts")
+
+
+def test_good_draws_pass():
+    report = judge(nuts_groups())
+    assert report.ok
+    assert report.notes == ()
+    assert report.table["r_hat"].max() < 1.01
+    # independent draws: as many effective ones as there are
+    np.testing.assert_allclose(report.table.loc["sigma", "ess_bulk"], CHAINS * DRAWS, rtol=0.15)
+    assert "Converged: nothing failed." in str(report)
+    assert list(report.table.index) == ["f (worst point)", "sigma", "log density"]
+
+
+def shift_one_chain_at_one_point(groups):
+    groups["posterior"]["f"][2, :, 17] += 0.1
+
+
+def shift_sigma(groups):
+    groups["posterior"]["sigma"][1] += 0.1
+
+
+def walk(groups):
+    """Draws of sigma that repeat each other: the same values, each held 20 times."""
+    sigma = groups["posterior"]["sigma"]
+    groups["posterior"]["sigma"] = np.repeat(sigma[:, :: 20], 20, axis=1)
+
+
+def lonely(groups):
+    for content in groups.values():
+        for name in content:
+            content[name] = content[name][:1]
+
+
+def diverge(groups):
+    groups["sample_stats"]["diverging"][3, 7] = True
+
+
+def slow_energy(groups):
+    energy = np.cumsum(np.random.default_rng(2).normal(size=(CHAINS, DRAWS)), axis=1)
+    groups["sample_stats"]["energy"][1] = energy[1]
+
+
+FAULTS = {
+    "one chain elsewhere at one point": (shift_one_chain_at_one_point, "R-hat above 1.01 for f (worst point)"),
+    "one chain elsewhere in sigma": (shift_sigma, "R-hat above 1.01 for sigma"),
+    "draws that repeat": (walk, "ESS below 400 for sigma"),
+    "one chain": (lonely, "Only one chain ran"),
+    "a divergence": (diverge, "1 divergent transition:"),
+    "slow energy": (slow_energy, "Energy mixes slowly (BFMI"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_failure_has_its_sentence(name):
+    spoil, sentence = FAULTS[name]
+    groups = nuts_groups()
+    spoil(groups)
+    report = judge(groups)
+    assert not report.ok
+    assert any(sentence in failure for failure in report.failures), report.failures
+    assert f"! {report.failures[0]}" in str(report)
+
+
+def test_draws_that_are_no_numbers_do_not_pass():
+    groups = nuts_groups()
+    groups["posterior"]["f"][:, :, 5] = np.nan
+    assert not judge(groups).ok
+
+
+def test_the_depth_limit_is_a_note_and_no_failure():
+    groups = nuts_groups()
+    groups["sample_stats"]["reached_max_tree_depth"][:, ::4] = True
+    report = judge(groups)
+    assert report.ok
+    assert "25% of draws used the longest trajectory" in report.notes[0]
+
+
+def test_f_is_judged_on_at_most_200_points():
+    groups = nuts_groups()
+    groups["posterior"]["f"] = np.repeat(groups["posterior"]["f"], 10, axis=2)
+    assert groups["posterior"]["f"].shape[2] == 10 * N
+    assert judge(groups).ok
+
+
+# ---------------------------------------------------------------- approximations
+
+SCALES = {"nearly the target": (1.02, True), "a little wide": (1.2, True), "much too narrow": (0.25, False)}
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_an_approximation_is_trusted_only_where_it_covers_the_target(name):
+    scale, trusted = SCALES[name]
+    report = convergence(tree_of(svi_groups(scale)), "svi")
+    assert report.ok == trusted
+    assert ("should not be trusted" in str(report)) != trusted
+
+
+@pytest.mark.parametrize("shape", [0.3, 0.6, 1.0])
+def test_khat_estimates_the_shape_of_a_pareto_tail(shape):
+    """Weights u^(-shape), u uniform, have exactly this tail."""
+    u = np.random.default_rng(3).uniform(size=20_000)
+    np.testing.assert_allclose(pareto_khat(-shape * np.log(u)), shape, atol=0.12)
+
+
+def test_khat_of_weights_that_are_no_numbers_is_infinite():
+    assert pareto_khat(np.full(1000, np.nan)) == np.inf
+
+
+def test_khat_counts_an_impossible_draw_as_weight_zero():
+    log_weights = 0.1 * stats.norm.rvs(size=2000, random_state=4)
+    log_weights[5] = -np.inf
+    assert pareto_khat(log_weights) < 0.5

@@ -1,0 +1,98 @@
+"""Overfitting: leave-one-out scores against refits, and a sentence for each planted sign."""
+
+import numpy as np
+import pytest
+from diagnostics.trees import CHAINS, DRAWS, SIGMA, K, N, fit_groups, tree_of
+from scipy import stats
+
+from bayesplat.diagnostics.overfitting import active_splats, leave_one_out, overfitting
+
+
+def test_a_sound_fit_shows_no_sign():
+    report = overfitting(tree_of(fit_groups()))
+    assert report.ok, report.signs
+    assert "No sign of overfitting." in str(report)
+    assert report.loo.n_bad == 0
+    # nothing was fitted but 0.02 of wobble: p_loo is its share of the noise variance, summed over the data
+    p_loo = report.table.loc["effective parameters p_loo", "value"]
+    np.testing.assert_allclose(p_loo, 2 * 0.02**2 * N / SIGMA**2 / 2, rtol=0.6)
+
+
+def test_leave_one_out_scores_are_those_of_refits():
+    """y_i ~ N(f_i, 1) and f_i ~ N(0, 1), nothing shared: f_i | y_i ~ N(y_i / 2, 1 / 2) and p(y_i | y_-i) = N(0, 2)."""
+    rng = np.random.default_rng(5)
+    y = rng.normal(size=N)
+    f = 0.5 * y + np.sqrt(0.5) * rng.normal(size=(CHAINS, 4 * DRAWS, N))
+    groups = fit_groups()
+    groups["loo_predictive"] = {"y": stats.norm.logpdf(y, f, 1.0), "pit": stats.norm.cdf(y, f, 1.0)}
+    loo = leave_one_out(tree_of(groups))
+    expected = stats.norm(0.0, np.sqrt(2.0))
+    good = loo.khat < 0.7
+    assert good.mean() > 0.8
+    np.testing.assert_allclose(loo.elpd_i[good], expected.logpdf(y)[good], atol=0.1)
+    np.testing.assert_allclose(loo.pit[good], expected.cdf(y)[good], atol=0.04)
+    assert np.abs(stats.norm.logpdf(y, f, 1.0).mean((0, 1)) - expected.logpdf(y)).max() > 0.3  # in-sample is not
+
+
+def wild_weights(groups):
+    """One datum whose leave-one-out weights have no variance."""
+    tail = np.random.default_rng(6).uniform(size=(CHAINS, DRAWS))
+    groups["loo_predictive"]["y"][:, :, 8] = 2.0 * np.log(tail)
+
+
+def degenerate_weights(groups):
+    """One datum that is impossible under almost every draw: its Pareto k is not a number."""
+    groups["loo_predictive"]["y"][:, :, 8] = -np.inf
+
+
+def too_many_parameters(groups):
+    groups["log_likelihood"]["y"] += 0.5
+
+
+def narrow(groups):
+    y, f = groups["observed_data"]["y"], groups["posterior"]["f"]
+    groups["loo_predictive"]["pit"] = stats.norm.cdf(y, f, 0.3 * SIGMA)
+
+
+def wide(groups):
+    y, f = groups["observed_data"]["y"], groups["posterior"]["f"]
+    groups["loo_predictive"]["pit"] = stats.norm.cdf(y, f, 3 * SIGMA)
+
+
+def shifted(groups):
+    y, f = groups["observed_data"]["y"], groups["posterior"]["f"]
+    groups["loo_predictive"]["pit"] = stats.norm.cdf(y, f - SIGMA, SIGMA)
+
+
+def counted(name, number):
+    def plant(groups):
+        groups["posterior"][name] += number
+
+    return plant
+
+
+SIGNS = {
+    "heavy weights": (wild_weights, f"1 of {N} leave-one-out terms cannot be trusted"),
+    "weights that are no numbers": (degenerate_weights, f"1 of {N} leave-one-out terms cannot be trusted"),
+    "parameters": (too_many_parameters, "effective parameters for"),
+    "narrow bands": (narrow, "bands are too narrow"),
+    "wide bands": (wide, "bands are too wide"),
+    "shifted bands": (shifted, "data lie above the predictions"),
+    "spikes": (counted("spikes", 1.0), "About 1.0 splats rest on a single datum"),
+    "cancelling": (counted("cancelling", 2.0), "About 2.0 pairs of splats cancel"),
+    "drifting": (counted("drifting", 3.0), f"About 3.0 of {K} splats reach no datum"),
+}
+
+
+@pytest.mark.parametrize("name", SIGNS)
+def test_every_sign_has_its_sentence(name):
+    plant, sentence = SIGNS[name]
+    groups = fit_groups()
+    plant(groups)
+    report = overfitting(tree_of(groups))
+    assert not report.ok
+    assert any(sentence in sign for sign in report.signs), report.signs
+
+
+def test_active_splats_are_those_whose_term_is_large():
+    assert active_splats(tree_of(fit_groups())) == 2.0

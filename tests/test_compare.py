@@ -1,0 +1,122 @@
+"""Comparison: ranks, standard errors and stacking weights against closed forms; different data are refused by name."""
+
+import numpy as np
+import pytest
+from diagnostics.trees import SIGMA, N, fit_groups, tree_of
+from scipy import optimize, special, stats
+
+import bayesplat as bs
+from bayesplat.compare import stacking_weights
+from bayesplat.scaling import fit_scaling
+
+
+def posterior(groups, seconds=1.0):
+    """A posterior that holds these groups."""
+    x = groups["constant_data"]["x"][:, None]
+    scaling = fit_scaling(x, groups["observed_data"]["y"])
+    info = {"method": "nuts", "seed": 0, "seconds": seconds}
+    return bs.Posterior(bs.SplatModel(4, prior=bs.Ridge()), scaling, ("x", "y"), tree_of(groups), info)
+
+
+def blurred(factor):
+    """The sound fit with its predictive sd multiplied by `factor`."""
+    groups = fit_groups()
+    y, f = groups["observed_data"]["y"], groups["posterior"]["f"]
+    groups["loo_predictive"]["y"] = stats.norm.logpdf(y, f, factor * SIGMA)
+    return posterior(groups, seconds=factor)
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return bs.compare({"wide": blurred(4.0), "right": blurred(1.0), "nearly": blurred(1.05)})
+
+
+def test_models_are_ranked_by_their_scores(comparison):
+    table = comparison.table
+    assert list(table.index) == ["right", "nearly", "wide"]
+    assert list(table["seconds"]) == [1.0, 1.05, 4.0]
+    assert (table["active"] == 2.0).all()
+    assert table.loc["right", ["elpd_diff", "dse"]].tolist() == [0.0, 0.0]
+
+
+def test_differences_carry_the_standard_error_of_paired_scores(comparison):
+    groups = fit_groups()
+    y, line = groups["observed_data"]["y"], np.linspace(-1.0, 1.0, N)
+    gap = stats.norm.logpdf(y, line, 4 * SIGMA) - stats.norm.logpdf(y, line, SIGMA)
+    row = comparison.table.loc["wide"]
+    np.testing.assert_allclose(row["elpd_diff"], gap.sum(), rtol=0.02)
+    np.testing.assert_allclose(row["dse"], np.sqrt(N) * gap.std(), rtol=0.05)
+    # far below the errors of the two scores, which move together
+    assert comparison.table.loc["nearly", "dse"] < 0.2 * comparison.table.loc["nearly", "se"]
+
+
+def test_the_sentence_tells_noise_from_a_lead(comparison):
+    assert "'right' scores highest, but its lead over 'nearly' is within the noise" in comparison.verdict
+    clear = bs.compare({"wide": blurred(4.0), "right": blurred(1.0)})
+    assert clear.verdict == "'right' predicts best, by more than the noise in these scores."
+    assert clear.verdict in str(clear)
+
+
+def test_scores_that_cannot_be_trusted_are_said_to_be():
+    groups = fit_groups()
+    groups["loo_predictive"]["y"][:, :, 0] = -np.inf
+    table = bs.compare({"broken": posterior(groups), "right": blurred(1.0)})
+    assert table.table.loc["broken", "bad_k"] == 1
+    assert "Scores of 'broken' rest on data" in table.verdict
+
+
+# ---------------------------------------------------------------- stacking
+
+
+def score(weights, elpd):
+    """Mean log score of the mixture."""
+    return special.logsumexp(np.log(weights)[:, None] + elpd, axis=0).mean()
+
+
+def test_weights_maximise_the_score_of_the_mixture():
+    rng = np.random.default_rng(0)
+    y = np.concatenate([rng.normal(-2, 1, 70), rng.normal(2, 1, 30)])
+    elpd = stats.norm.logpdf(y, np.array([-2.0, 2.0, 9.0])[:, None], 1.0)
+    weights = stacking_weights(elpd)
+    best = optimize.minimize_scalar(lambda w: -score(np.array([w, 1 - w]), elpd[:2]), bounds=(0.01, 0.99))
+    np.testing.assert_allclose(weights, [best.x, 1 - best.x, 0.0], atol=1e-3)
+    np.testing.assert_allclose(weights.sum(), 1.0)
+
+
+def test_weights_survive_densities_that_underflow():
+    elpd = np.random.default_rng(1).normal(size=(2, 50))
+    np.testing.assert_allclose(stacking_weights(elpd - 2000.0), stacking_weights(elpd), atol=1e-8)
+
+
+def test_equal_models_share_the_weight():
+    elpd = np.tile(np.random.default_rng(2).normal(size=50), (3, 1))
+    np.testing.assert_allclose(stacking_weights(elpd), 1 / 3)
+
+
+# ---------------------------------------------------------------- misuse
+
+
+def other(group, name, change):
+    groups = fit_groups()
+    groups[group][name] = change(groups[group][name])
+    return posterior(groups)
+
+
+DIFFERENT = {
+    "another y": (other("observed_data", "y", lambda y: y + 0.1), "different `y` in 'a' and 'b'"),
+    "another x": (other("constant_data", "x", lambda x: x + 0.1), "different `x` in 'a' and 'b'"),
+    "another order": (other("observed_data", "y", lambda y: y[::-1]), "different `y` in 'a' and 'b'"),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERENT)
+def test_different_data_are_refused_by_name(case):
+    post, message = DIFFERENT[case]
+    with pytest.raises(bs.BayesplatError) as caught:
+        bs.compare({"a": blurred(1.0), "b": post})
+    assert message in str(caught.value)
+
+
+def test_one_posterior_is_no_comparison():
+    with pytest.raises(bs.BayesplatError, match="at least two posteriors"):
+        bs.compare({"a": blurred(1.0)})

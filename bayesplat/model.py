@@ -214,8 +214,8 @@ def bind(spec: Specification, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, 
         jnp.asarray(field.features(x)),
         jnp.asarray(overlap),
         jnp.asarray(observed.sum()),
-        jnp.asarray(box.spacing),
-        jnp.asarray(box.grid),
+        jnp.asarray(box.spacing, x.dtype),
+        jnp.asarray(box.grid, x.dtype),
         spec,
     )
 

@@ -85,7 +85,7 @@ class SplatModel(Specification):
         start: PointFit | None = None,
         guide: str = "lowrank",
         target_accept: float = 0.9,
-        max_tree_depth: int = 7,
+        max_tree_depth: int = 6,
         progress: bool | None = None,
     ) -> Posterior:
         """Draws from the posterior, by NUTS (`method="nuts"`) or a variational approximation (`method="svi"`).

@@ -78,9 +78,10 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
     r_hat, bulk, tail = az.rhat(judged), az.ess(judged, method="bulk"), az.ess(judged, method="tail")
     rows = {
         label: {
-            "r_hat": float(r_hat[name].max()),
-            "ess_bulk": float(bulk[name].min()),
-            "ess_tail": float(tail[name].min()),
+            # a point whose statistic is not a number must not hide behind the others
+            "r_hat": float(r_hat[name].max(skipna=False)),
+            "ess_bulk": float(bulk[name].min(skipna=False)),
+            "ess_tail": float(tail[name].min(skipna=False)),
         }
         for label, name in (("f (worst point)", "f"), ("sigma", "sigma"), ("log density", "lp"))
     }

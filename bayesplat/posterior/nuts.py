@@ -40,7 +40,7 @@ class Settings(NamedTuple):
     warmup: int = 500
     draws: int = 500
     target_accept: float = 0.9
-    max_tree_depth: int = 7
+    max_tree_depth: int = 6
     pool: int = 64  # candidates for the place of each splat after every step; 0 for plain NUTS
 
 

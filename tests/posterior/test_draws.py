@@ -4,35 +4,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from posterior.problems import OVERLAP, N, X, problem_of
 from scipy import stats
 from statistical import P_VALUE, law_p_value, mean_p_value
 
-from bayesplat import model
 from bayesplat.likelihoods import StudentT
 from bayesplat.posterior import draws
 from bayesplat.priors import Repulsive, Ridge
 from bayesplat.priors.sites import constrain
 from bayesplat.trend import PRIOR_SD
 
-N, K, CHAINS, LENGTH = 15, 3, 2, 64
-X = np.linspace(0, 1, N)[:, None]
-Y = np.sin(5 * X[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=N)
-OVERLAP = 0.25
-
-
-def problem_of(prior, k=K, **spec):
-    """A small problem; a fixed overlap stands in for the estimate, which takes seconds to compile."""
-    spec = model.Specification(k, prior, **spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "_overlap", lambda *_: jnp.asarray(OVERLAP, float))
-        return model.bind(spec, X, Y, spec.likelihood.field(X))
+K, CHAINS, LENGTH = 3, 2, 64
 
 
 @pytest.fixture(scope="module")
 def completed():
     """A problem without a trend, positions of two chains and their complete draws."""
     with jax.enable_x64(True):
-        problem = problem_of(Ridge(), likelihood=StudentT(), trend="none")
+        problem = problem_of(Ridge(), K, likelihood=StudentT(), trend="none")
         rng = np.random.default_rng(0)
         shapes = {name: prior.shape() for name, prior in problem.sites().items()}
         positions = {name: 0.5 * rng.normal(size=(CHAINS, LENGTH, *shape)) for name, shape in shapes.items()}

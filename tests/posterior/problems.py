@@ -1,0 +1,27 @@
+"""Small problems that bind without compiling anything."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayesplat import model
+
+N = 15
+X = np.linspace(0, 1, N)[:, None]
+Y = np.sin(5 * X[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=N)
+OVERLAP = 0.25
+
+
+def problem_of(prior, k, **spec):
+    """A problem of k splats; a fixed overlap stands in for the estimate, which takes seconds to compile."""
+    spec = model.Specification(k, prior, **spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "_overlap", lambda *_: jnp.asarray(OVERLAP, float))
+        return model.bind(spec, X, Y, spec.likelihood.field(X))
+
+
+def thinned(problem, rows):
+    """The problem with these data only: the same shapes, so the same compiled code."""
+    observed = jnp.zeros(N).at[np.asarray(rows, int)].set(1.0)
+    return eqx.tree_at(lambda problem: problem.observed, problem, observed)

@@ -162,9 +162,9 @@ class Problem(eqx.Module):
         sd = self.spec.likelihood.sd(values, self.noise_features)
         return self.spec.likelihood.log_predictive(self.y, mean, var, sd)
 
-    def coefficients(self, values: Sites, key: Key) -> Float[AnyArray, " r"]:
-        """An exact draw of amplitudes, then trend coefficients, given the rest."""
-        return collapsed.draw_coefficients(self.factor(values), key)
+    def without_data(self) -> "Problem":
+        """The same problem with every datum missing: its posterior is the prior."""
+        return eqx.tree_at(lambda problem: problem.observed, self, jnp.zeros_like(self.observed))
 
 
 def geometry_sites(spec: Specification, box: Box, k: int) -> SiteTable:

@@ -20,7 +20,7 @@ from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Problem, Specification, bind
 from bayesplat.posterior import nuts, svi
-from bayesplat.posterior.draws import Draw, complete_all, prior_draws
+from bayesplat.posterior.draws import complete_all, prior_draws
 from bayesplat.priors.sites import unconstrain
 from bayesplat.progress import display
 from bayesplat.results import Posterior, load_posterior
@@ -116,11 +116,11 @@ class SplatModel(Specification):
             key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
             values = _starts(bound, fit, chains if method == "nuts" else 1)
             if method == "nuts":
-                positions, stats, how = _nuts(bound, values, key, settings, progress)
+                drawn, stats, how = _nuts(bound, values, key, settings, progress)
             else:
-                positions, stats, how = _svi(bound, values[0], key, svi.Settings(guide, draws=chains * draws), progress)
-            posterior: Draw = jax.tree.map(np.asarray, complete_all(bound.problem, positions, complete_key))
-            prior: Draw = jax.tree.map(np.asarray, prior_draws(bound.problem, PRIOR_DRAWS, prior_key))
+                drawn, stats, how = _svi(bound, values[0], key, svi.Settings(guide, draws=chains * draws), progress)
+            posterior = complete_all(bound.problem, drawn, complete_key)
+            prior = prior_draws(bound.problem, PRIOR_DRAWS, prior_key)
         rows = bound.rows
         tree = to_datatree(
             self,
@@ -145,14 +145,13 @@ class SplatModel(Specification):
         outputs = np.linspace(-1.0, 1.0, len(as_inputs(x))) if y is None else y
         bound = _bind(self, x, outputs, quiet=True)
         with inference():
-            draw = jax.tree.map(
-                np.asarray, prior_draws(bound.problem, positive_int("draws", draws), jax.random.key(seed))
-            )
+            draw = prior_draws(bound.problem, positive_int("draws", draws), jax.random.key(seed))
         mean, sd = (0.0, 1.0) if y is None else (bound.scaling.mean, bound.scaling.sd)
         sigma = sd * draw.values["sigma"][0]
         names = (*bound.data.names[:-1], "y (sds)" if y is None else bound.data.names[-1])
         x_used = bound.data.x[bound.rows]
-        return PriorPredictive(x_used, mean + sd * draw.f[0], mean + sd * draw.replicate[0], sigma, names)
+        f, y_new = (mean + sd * np.asarray(part[0]) for part in (draw.f, draw.replicate))
+        return PriorPredictive(x_used, f, y_new, np.asarray(sigma), names)
 
 
 def load(path: str | os.PathLike[str]) -> Posterior:
@@ -227,7 +226,7 @@ def _nuts(
 
         chains = nuts.run_nuts(bound.problem, starts, run_key, settings, report)
     how = {**settings._asdict(), "chains": len(starts), "chain_method": "threads", "interrupted": chains.interrupted}
-    return chains.positions, nuts_stats(chains.stats, settings.max_tree_depth), how
+    return chains.values, nuts_stats(chains.stats, settings.max_tree_depth), how
 
 
 def _svi(
@@ -238,7 +237,7 @@ def _svi(
             bound.problem, values, key, settings, lambda p: show(p.done, p.total, f"loss {p.loss:.1f}")
         )
     stats = {"lp": result.log_p, "log_q": result.log_q}
-    return result.positions, stats, {**settings._asdict(), "interrupted": result.interrupted}
+    return result.values, stats, {**settings._asdict(), "interrupted": result.interrupted}
 
 
 def _environment(bound: _Bound) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import h5py
+import made_up
 import numpy as np
 import pytest
 
@@ -14,10 +15,7 @@ from bayesplat import io
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    rng = np.random.default_rng(0)
-    x = rng.uniform(size=12)
-    model = bs.SplatModel(2, prior=bs.Ridge())
-    post = model.sample(x, np.sin(6 * x), chains=2, warmup=8, draws=8)
+    post = made_up.posterior(1)
     path = tmp_path_factory.mktemp("io") / "run.nc"
     post.save(path)
     return post, path

@@ -225,12 +225,10 @@ def test_trend_columns(kind, x64):
     np.testing.assert_array_equal(columns, np.column_stack([np.ones(N), X - 0.5])[:, : COLUMNS[kind]])
 
 
-def test_coefficients_are_amplitudes_then_trend_and_follow_the_key(x64):
-    problem = bound()
-    values = random_values(problem)
-    first, second = (problem.coefficients(values, jax.random.key(seed)) for seed in (0, 1))
-    assert first.shape == (K + 1,)
-    assert not np.any(first == second)
+def test_without_data_the_likelihood_is_flat(x64):
+    problem = bound("horseshoe", "varying student-t").without_data()
+    assert float(problem.log_rest(random_values(problem))) == 0.0
+    assert problem.context.n == N  # what the prior knows of the data stays
 
 
 REFUSED = [

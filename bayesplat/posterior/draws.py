@@ -1,19 +1,20 @@
 """From the positions of a sampler to complete draws: amplitudes given the rest, f, and what predictive checks need."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
+import numpy as np
+from jaxtyping import Float, Int
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.model import Problem, with_trend
-from bayesplat.posterior.teleport import redraw_shared, teleport, without_data
+from bayesplat.posterior.teleport import redraw_shared, teleport
 from bayesplat.priors import Repulsive
-from bayesplat.priors.sites import constrain, draw
+from bayesplat.priors.sites import draw
 
 BATCH = 64
 """Draws completed at a time: bounds memory at BATCH * n * k numbers."""
@@ -43,20 +44,13 @@ class Draw(NamedTuple):
     drifting: Float[AnyArray, "*s"]  # number of splats that reach no datum
 
 
-def complete(problem: Problem, position: Sites, key: Key) -> Draw:
-    """Draw amplitudes exactly given an unconstrained position and compute all that follows."""
-    values, _ = constrain(problem.sites(), position)
-    geometry = problem.geometry(values)
-    system = problem.factor_at(geometry, values)
-    first, second = jax.random.split(key)
-    coefficients = collapsed.draw_coefficients(system, first)
-    log_density, cdf = problem.leave_one_out(values)
-    return _complete(problem, values, coefficients, second)._replace(loo_log_density=log_density, loo_cdf=cdf)
-
-
-def _complete(problem: Problem, values: Sites, coefficients: Float[AnyArray, " r"], key: Key) -> Draw:
+def complete(problem: Problem, values: Sites, key: Key) -> Draw:
+    """Draw amplitudes and trend exactly given the sites' values, and compute all that follows."""
     spec, k = problem.spec, problem.spec.n_splats
     geometry = problem.geometry(values)
+    first, second = jax.random.split(key)
+    coefficients = collapsed.draw_coefficients(problem.factor_at(geometry, values), first)
+    loo_log_density, loo_cdf = problem.leave_one_out(values)
     columns = problem.features(geometry)
     f = columns @ coefficients
     sd = spec.likelihood.sd(values, problem.noise_features)
@@ -64,7 +58,6 @@ def _complete(problem: Problem, values: Sites, coefficients: Float[AnyArray, " r
     log_coefficients = jax.scipy.stats.norm.logpdf(coefficients, 0.0, scales)
     log_prior = {name: jnp.asarray(prior.log_prob(values[name])) for name, prior in problem.sites().items()}
     terms = columns[:, :k] * coefficients[None, :k]
-    empty = jnp.zeros_like(f)
     return Draw(
         values=values,
         A=geometry.A,
@@ -72,10 +65,10 @@ def _complete(problem: Problem, values: Sites, coefficients: Float[AnyArray, " r
         amplitude=coefficients[:k],
         trend=coefficients[k:],
         f=f,
-        replicate=f + spec.likelihood.noise_draw(key, sd),
+        replicate=f + spec.likelihood.noise_draw(second, sd),
         log_likelihood=spec.likelihood.log_density(problem.y, f, sd),
-        loo_log_density=empty,
-        loo_cdf=empty,
+        loo_log_density=loo_log_density,
+        loo_cdf=loo_cdf,
         log_prior={**log_prior, "amplitude": log_coefficients[:k].sum(), "trend": log_coefficients[k:].sum()},
         contribution=jnp.sqrt(jnp.mean(terms**2, 0)),
         cancelling=_cancelling_pairs(terms),
@@ -103,54 +96,53 @@ def _spikes(heights: Float[AnyArray, "n k"], terms: Float[AnyArray, "n k"]) -> F
     return jnp.sum(matters & (support < 1.5)).astype(terms.dtype)
 
 
-def _batch(count: int) -> int:
-    """Largest batch that divides `count`: a remainder would compile everything a second time."""
-    return max(size for size in range(1, BATCH + 1) if count % size == 0)
+def complete_all(problem: Problem, values: Sites, key: Key) -> Draw:
+    """Complete the draws of every chain, as NumPy arrays; leaves of `values` have leading axes (chains, draws)."""
+    chains, draws = jax.tree.leaves(values)[0].shape[:2]
+    flat = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(chains * draws, *leaf.shape[2:]), values)
 
+    def batch(i: int) -> Draw:
+        # the last batch is filled up from the first draws, so that all run the same compiled code
+        rows = np.arange(i * BATCH, (i + 1) * BATCH) % (chains * draws)
+        return _complete_batch(problem, jax.tree.map(lambda leaf: leaf[rows], flat), key, jnp.asarray(i))
 
-@eqx.filter_jit
-def complete_all(problem: Problem, positions: Sites, key: Key) -> Draw:
-    """Complete the draws of every chain; leaves of `positions` have leading axes (chains, draws)."""
-    chains, draws = jax.tree.leaves(positions)[0].shape[:2]
-    flat = jax.tree.map(lambda leaf: leaf.reshape(chains * draws, *leaf.shape[2:]), positions)
-    keys = jax.random.split(key, chains * draws)
-    done = _in_batches(lambda one: complete(problem, *one), (flat, keys), chains * draws)
+    done = _joined(batch, chains * draws)
     return jax.tree.map(lambda leaf: leaf.reshape(chains, draws, *leaf.shape[1:]), done)
 
 
-@eqx.filter_jit
 def prior_draws(problem: Problem, draws: int, key: Key) -> Draw:
-    """Complete draws from the prior: one chain."""
-    spec = problem.spec
-
-    def one(key: Key) -> Draw:
-        sites, moves, amplitudes, noise = jax.random.split(key, 4)
-        values = repelled(problem, draw(problem.sites(), sites), moves)
-        columns = problem.features(problem.geometry(values))
-        scales = with_trend(spec.prior.scales(values, problem.context, values["sigma"]), columns.shape[1])
-        coefficients = scales * jax.random.normal(amplitudes, scales.shape)
-        return _complete(problem, values, coefficients, noise)
-
-    done = _in_batches(one, jax.random.split(key, draws), draws)
-    return jax.tree.map(lambda leaf: leaf[None], done)
+    """Complete draws from the prior, one chain: the posterior of the problem without its data."""
+    first, second = jax.random.split(key)
+    values = _joined(lambda i: _prior_batch(problem, first, jnp.asarray(i)), draws)
+    return complete_all(problem.without_data(), jax.tree.map(lambda leaf: leaf[None], values), second)
 
 
-def _in_batches(function: Callable[[Any], Draw], inputs: Any, count: int) -> Draw:
-    """Map over draws in batches; the trend travels with a spare entry, as the library refuses arrays without any."""
+@eqx.filter_jit
+def _complete_batch(problem: Problem, values: Sites, key: Key, i: Int[AnyArray, ""]) -> Draw:
+    keys = jax.random.split(jax.random.fold_in(key, i), BATCH)
+    return jax.vmap(lambda values, key: complete(problem, values, key))(values, keys)
 
-    def one(inputs: Any) -> Draw:
-        done = function(inputs)
-        return done._replace(trend=jnp.pad(done.trend, (0, 1)))
 
-    done = jax.lax.map(one, inputs, batch_size=_batch(count))
-    return done._replace(trend=done.trend[:, :-1])
+@eqx.filter_jit
+def _prior_batch(problem: Problem, key: Key, i: Int[AnyArray, ""]) -> Sites:
+    def one(key: Key) -> Sites:
+        first, second = jax.random.split(key)
+        return repelled(problem, draw(problem.sites(), first), second)
+
+    return jax.vmap(one)(jax.random.split(jax.random.fold_in(key, i), BATCH))
+
+
+def _joined[T](batch: Callable[[int], T], count: int) -> T:
+    """Batches 0, 1, ... joined along their first axis and cut to `count`, as NumPy arrays."""
+    parts = [jax.tree.map(np.asarray, batch(i)) for i in range(-(-count // BATCH))]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 
 def repelled(problem: Problem, values: Sites, key: Key, sweeps: int = 10, pool: int = 3) -> Sites:
     """Turn independent sites into a draw under a repulsive prior, by teleports that know of no data."""
     if not isinstance(problem.spec.prior, Repulsive):
         return values
-    free = without_data(problem)
+    free = problem.without_data()
 
     def sweep(values: Sites, key: Key) -> tuple[Sites, None]:
         first, second = jax.random.split(key)

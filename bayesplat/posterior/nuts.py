@@ -45,9 +45,9 @@ class Settings(NamedTuple):
 
 
 class Chains(NamedTuple):
-    """Positions and statistics of all chains; leading axes (chains, draws)."""
+    """Draws and statistics of all chains; leading axes (chains, draws)."""
 
-    positions: Sites
+    values: Sites  # of the model's sites
     stats: Sites
     interrupted: bool
 
@@ -92,16 +92,17 @@ def _start(problem: Problem, settings: Settings, position: Sites, key: Key) -> S
 
 
 @eqx.filter_jit
-def _advance(problem: Problem, settings: Settings, state: State) -> tuple[State, tuple[Sites, dict[str, jax.Array]]]:
+def _advance(problem: Problem, settings: Settings, state: State) -> tuple[State, tuple[Sites, Sites]]:
     # the library binds its step to a start: XLA drops the start's arithmetic, since only the step is used
     _, sample = _kernel(problem, settings, state.hmc.z, state.hmc.rng_key)
-    unflat = unflatten(problem.sites())
+    table, unflat = problem.sites(), unflatten(problem.sites())
 
-    def step(state: State, _: None) -> tuple[State, tuple[Sites, dict[str, jax.Array]]]:
+    def step(state: State, _: object) -> tuple[State, tuple[Sites, Sites]]:
         state = _adapt(problem, settings, state._replace(hmc=sample(state.hmc)))
         stats = {name: getattr(state.hmc, name) for name in STATS}
         after, moved = _teleport(problem, settings, state.hmc)
-        return state._replace(hmc=after), (unflat(after.z), {**stats, "teleported": moved})
+        values, _ = constrain(table, unflat(after.z))
+        return state._replace(hmc=after), (values, {**stats, "teleported": moved})
 
     return jax.lax.scan(step, state, length=CHUNK)
 
@@ -159,10 +160,13 @@ def run_nuts(
     keys = jax.random.split(key, len(positions))
     chunks: list[list[Any]] = [[] for _ in positions]
 
+    # the number of draws is no business of the compiled code: longer runs need no new compilation
+    compiled = settings._replace(draws=0)
+
     def chain(c: int, stop: threading.Event) -> None:
-        state = _start(problem, settings, positions[c], keys[c])
+        state = _start(problem, compiled, positions[c], keys[c])
         while len(chunks[c]) * CHUNK < total and not stop.is_set():
-            state, out = _advance(problem, settings, state)
+            state, out = _advance(problem, compiled, state)
             chunks[c].append(jax.tree.map(np.asarray, out))
 
     interrupted = run_all(chain, len(positions), lambda: report(_progress(chunks, settings)))
@@ -183,8 +187,8 @@ def _gather(chunks: list[list[Any]], settings: Settings, interrupted: bool) -> C
     if keep <= settings.warmup + 3:
         raise KeyboardInterrupt("Interrupted before the chains had draws to keep.")
     chains = [jax.tree.map(lambda *parts: np.concatenate(parts)[settings.warmup : keep], *chain) for chain in chunks]
-    positions, stats = jax.tree.map(lambda *each: np.stack(each), *chains)
-    return Chains(positions, stats, interrupted)
+    values, stats = jax.tree.map(lambda *each: np.stack(each), *chains)
+    return Chains(values, stats, interrupted)
 
 
 def disperse(position: Sites, key: Key, scale: float = 0.02) -> Sites:

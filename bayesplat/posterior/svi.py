@@ -42,7 +42,7 @@ class Settings(NamedTuple):
 class Approximation(NamedTuple):
     """Draws from the fitted approximation, with the log weights that judge it."""
 
-    positions: Sites  # unconstrained; leading axes (1, draws)
+    values: Sites  # of the model's sites; leading axes (1, draws)
     log_p: np.ndarray  # (1, draws) log joint density of the model at each draw, unconstrained coordinates
     log_q: np.ndarray  # (1, draws) log density of the approximation there
     losses: np.ndarray  # (steps,) minus the evidence lower bound
@@ -103,13 +103,13 @@ def run_svi(
         interrupted = True
     values = guide.sample_posterior(draw, svi.get_params(state), problem, sample_shape=(settings.draws,))
     values = {name: values[name] for name in problem.sites()}
-    positions, log_p, log_q = _weigh(problem, guide, svi.get_params(state), values)
+    log_p, log_q = _weigh(problem, guide, svi.get_params(state), values)
     history = np.concatenate(losses) if losses else np.zeros(0)
-    return Approximation(jax.tree.map(lambda a: np.asarray(a)[None], positions), log_p, log_q, history, interrupted)
+    return Approximation(jax.tree.map(lambda a: np.asarray(a)[None], values), log_p, log_q, history, interrupted)
 
 
-def _weigh(problem: Problem, guide: AutoGuide, params: Sites, values: Sites) -> tuple[Sites, np.ndarray, np.ndarray]:
-    """Unconstrained positions of draws, with both log densities there."""
+def _weigh(problem: Problem, guide: AutoGuide, params: Sites, values: Sites) -> tuple[np.ndarray, np.ndarray]:
+    """Log densities (1, draws) of model and approximation at draws, in unconstrained coordinates."""
     positions = jax.vmap(lambda v: unconstrain(problem.sites(), v))(values)
     log_p = -jax.jit(jax.vmap(lambda z: potential(problem, z)))(positions)
     if isinstance(guide, AutoNormal):
@@ -120,4 +120,4 @@ def _weigh(problem: Problem, guide: AutoGuide, params: Sites, values: Sites) -> 
     else:
         assert isinstance(guide, AutoContinuous)
         log_q = guide.get_posterior(params).log_prob(jax.vmap(lambda z: ravel_pytree(z)[0])(positions))
-    return positions, np.asarray(log_p)[None], np.asarray(log_q)[None]
+    return np.asarray(log_p)[None], np.asarray(log_q)[None]

@@ -7,7 +7,6 @@ move leaves the posterior as it is, whatever the size of the pool (tjelmeland200
 of a whole pool for the price of a few.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
@@ -50,24 +49,21 @@ def _log_weights(problem: Problem, values: Sites, slot: Int[AnyArray, ""], candi
     spec, box = problem.spec, problem.box
     now, many = geometry(spec, values, box), geometry(spec, {**values, **candidates}, box)
     sigma, sd = values["sigma"], spec.likelihood.data_sd(values, problem.noise_features)
-    columns, scales = problem.features(now), spec.prior.scales(values, problem.context, sigma)
-    scale = spec.prior.scales({**values, **candidates}, problem.context, sigma) if spec.prior.own_sites else scales[slot]
+    columns, scales = problem.features(now), jnp.asarray(spec.prior.scales(values, problem.context, sigma))
+    own = spec.prior.own_sites
+    scale = spec.prior.scales({**values, **candidates}, problem.context, sigma) if own else scales[slot]
     rest = with_trend(scales.at[slot].set(0.0), columns.shape[1])
     system = collapsed.factor(columns, rest, problem.y, sd, problem.observed)
     gain = collapsed.evidence_gain(system, heights(many.A, many.b, problem.x, spec.mother), scale)
-    penalty = jax.vmap(lambda A, b: spec.prior.log_penalty(now.A.at[slot].set(A), now.b.at[slot].set(b)))
+    A, b = jnp.asarray(now.A), jnp.asarray(now.b)
+    penalty = jax.vmap(lambda scale, centre: spec.prior.log_penalty(A.at[slot].set(scale), b.at[slot].set(centre)))
     return gain + penalty(many.A, many.b)
 
 
 def redraw_shared(problem: Problem, values: Sites, key: Key) -> Sites:
-    """Redraw what all splats share in their geometry from its prior, by a Metropolis step on the rest of the density."""
+    """Redraw what all splats share in their geometry from its prior, accepted by the rest of the density."""
     fresh, accept = jax.random.split(key)
     table = geometry_sites(problem.spec, problem.box, problem.spec.n_splats)
     proposal = {**values, **draw({name: prior for name, prior in table.items() if name not in PER_SPLAT}, fresh)}
     take = jnp.log(jax.random.uniform(accept)) < problem.log_rest(proposal) - problem.log_rest(values)
     return jax.tree.map(lambda new, old: jnp.where(take, new, old), proposal, values)
-
-
-def without_data(problem: Problem) -> Problem:
-    """The problem with every datum missing: its posterior is the prior."""
-    return eqx.tree_at(lambda problem: problem.observed, problem, jnp.zeros_like(problem.observed))

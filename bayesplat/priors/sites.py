@@ -45,7 +45,7 @@ def unconstrain(table: SiteTable, values: Sites) -> Sites:
     return {name: dist.biject_to(table[name].support).inv(values[name]) for name in sorted(table)}
 
 
-def unflatten(table: SiteTable) -> Callable[[Float[AnyArray, " m"]], Sites]:
+def unflatten(table: SiteTable) -> Callable[[jax.Array], Sites]:
     """The function that turns a flat unconstrained vector into a position by name; `ravel_pytree` is its inverse."""
-    empty = {name: jnp.zeros(dist.biject_to(prior.support).inverse_shape(prior.shape())) for name, prior in table.items()}
-    return ravel_pytree(empty)[1]
+    shapes = {name: dist.biject_to(prior.support).inverse_shape(prior.shape()) for name, prior in table.items()}
+    return ravel_pytree({name: jnp.zeros(shape) for name, shape in shapes.items()})[1]

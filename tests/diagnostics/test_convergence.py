@@ -34,7 +34,7 @@ def shift_sigma(groups):
 def walk(groups):
     """Draws of sigma that repeat each other: the same values, each held 20 times."""
     sigma = groups["posterior"]["sigma"]
-    groups["posterior"]["sigma"] = np.repeat(sigma[:, :: 20], 20, axis=1)
+    groups["posterior"]["sigma"] = np.repeat(sigma[:, ::20], 20, axis=1)
 
 
 def lonely(groups):

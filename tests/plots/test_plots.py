@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 import bayesplat as bs
 from bayesplat import plots
 from bayesplat.regression import PriorPredictive
-from tests.plots.conftest import INPUTS, OUTPUT, K, N
+from tests.made_up import INPUTS, OUTPUT, K, N
 
 
 def texts(figure):

@@ -1,4 +1,4 @@
-"""NUTS with teleports draws from the posterior: against the prior with the data off, and against importance sampling."""
+"""NUTS with its Gibbs moves draws from the posterior: the prior with the data off, importance sampling with them."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from statistical import P_VALUE, mean_p_value
 
 from bayesplat.posterior import nuts
 from bayesplat.priors import Ridge
-from bayesplat.priors.sites import constrain, draw, unconstrain
+from bayesplat.priors.sites import draw, unconstrain
 
 K, CHAINS = 2, 4
 SETTINGS = nuts.Settings(warmup=500, draws=2500, max_tree_depth=4, pool=5)
@@ -44,7 +44,7 @@ def sampled(problem):
             keys = jax.random.split(jax.random.key(1), CHAINS)
             starts = [unconstrain(table, draw(table, key)) for key in keys]
             chains = nuts.run_nuts(switch, starts, jax.random.key(2), SETTINGS)
-            found = jax.vmap(jax.vmap(lambda z: statistics(problem, constrain(table, z)[0])))(chains.positions)
+            found = jax.vmap(jax.vmap(lambda values: statistics(problem, values)))(chains.values)
             return np.asarray(found), chains
 
     return {name: run(rows) for name, rows in ROWS.items()}
@@ -100,8 +100,8 @@ def test_draws_are_cut_to_the_shortest_chain_and_warm_up_is_dropped():
         return [({"z": chunk + i * nuts.CHUNK}, {"energy": chunk}) for i in range(chunks)]
 
     chains = nuts._gather([chain(6), chain(3)], settings, True)
-    np.testing.assert_array_equal(chains.positions["z"], np.tile(np.arange(30, 75), (2, 1)))
+    np.testing.assert_array_equal(chains.values["z"], np.tile(np.arange(30, 75), (2, 1)))
     assert chains.interrupted
-    assert nuts._gather([chain(6), chain(6)], settings, False).positions["z"].shape == (2, 100)
+    assert nuts._gather([chain(6), chain(6)], settings, False).values["z"].shape == (2, 100)
     with pytest.raises(KeyboardInterrupt):
         nuts._gather([chain(6), chain(1)], settings, True)

@@ -7,7 +7,8 @@ from statistical import P_VALUE, law_p_value, share_p_value
 
 from bayesplat._checks import BayesplatError
 from bayesplat.priors import Box, Centres, FreeLengths, Lengths, shear_sites
-from bayesplat.priors.geometry import Shear
+from bayesplat.priors.geometry import Deviation, Shear
+from bayesplat.priors.sites import vector
 from bayesplat.scales import Diag, Full
 
 BOX = Box(3, 0.06, 0.1)
@@ -57,6 +58,14 @@ def test_shear_sites_are_the_lkj_prior_of_every_splat(x64):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert abs(other - expected) > 0.1
     assert shear_sites(4, Diag(), 3, 1.0) == shear_sites(4, Full(), 1, 1.0) == {}
+
+
+@pytest.mark.parametrize("df", [1.5, 4.0, 30.0])
+def test_deviations_are_student_t(df, x64):
+    found = np.asarray(vector(Deviation(df), 4).sample(jax.random.key(0), (2000,)))
+    assert found.shape == (2000, 4)
+    assert law_p_value(found, stats.t(df).cdf) > P_VALUE
+    assert law_p_value(1.3 * found, stats.t(df).cdf) < P_VALUE
 
 
 @pytest.mark.parametrize(("spacing", "grid", "floor"), [(0.06, 0.1, 0.015), (0.3, 0.1, 0.025)])

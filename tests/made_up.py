@@ -1,0 +1,52 @@
+"""Posteriors from made-up draws, put together by the package itself, so that pictures and files cost no sampling."""
+
+import numpy as np
+
+import bayesplat as bs
+from bayesplat.diagnostics.convert import to_datatree
+from bayesplat.likelihoods import NoiseField
+from bayesplat.posterior.draws import Draw
+from bayesplat.scaling import fit_scaling
+
+INPUTS = ("depth (km)", "age (Myr)", "porosity (%)")
+OUTPUT = "heat flow (W/m²)"
+K, N, CHAINS, DRAWS = 5, 40, 2, 25
+
+
+def made_up_draws(rng, y, d, chains, draws):
+    """Draws that nobody sampled: splats anywhere, f about the data, leave-one-out densities of N(f, 0.3)."""
+    at = (chains, draws)
+    amplitude = rng.normal(size=(*at, K)) + 0.5
+    amplitude[..., -1] = 1e-8  # negligible
+    f = y + 0.3 * rng.normal(size=(*at, N))
+    zero = np.zeros(at)
+    return Draw(
+        values={"sigma": np.full(at, 0.3)},
+        A=np.eye(d) * rng.uniform(0.2, 0.5, (*at, K, 1, 1)),
+        b=rng.uniform(0, 1, (*at, K, d)),
+        amplitude=amplitude,
+        trend=rng.normal(size=(*at, 1)),
+        f=f,
+        replicate=f + 0.3 * rng.normal(size=f.shape),
+        log_likelihood=-0.5 * ((y - f) / 0.3) ** 2,
+        loo_log_density=-0.5 * ((y - f) / 0.3) ** 2,
+        loo_cdf=rng.uniform(size=f.shape),
+        log_prior={"sigma": zero},
+        contribution=np.abs(amplitude),
+        cancelling=zero,
+        spikes=zero,
+        drifting=zero,
+    )
+
+
+def posterior(d):
+    """A Posterior of data with d inputs."""
+    rng = np.random.default_rng(d)
+    x, y = rng.uniform(1, 9, (N, d)), 100 + 20 * rng.normal(size=N)
+    spec, scaling, names = bs.SplatModel(n_splats=K, prior=bs.Ridge()), fit_scaling(x, y), (*INPUTS[:d], OUTPUT)
+    drawn = made_up_draws(rng, scaling.to_standard(y), d, CHAINS, DRAWS)
+    prior = made_up_draws(rng, scaling.to_standard(y), d, 1, 60)
+    stats = {"lp": np.arange(CHAINS * DRAWS, dtype=float).reshape(CHAINS, DRAWS)}
+    field = NoiseField(np.zeros((0, d)), 1.0, np.zeros(0))
+    tree = to_datatree(spec, scaling, drawn, prior, stats, x, y, np.arange(N), names, field)
+    return bs.Posterior(spec, scaling, names, tree, {"method": "nuts", "seed": 0, "seconds": 1.0})

@@ -18,7 +18,7 @@ ESS_LIMIT = 400
 
 BFMI_LIMIT = 0.3
 DEPTH_SHARE = 0.1
-"""Share of draws at the depth limit above which the report notes it."""
+"""Share of draws at the depth limit above which the report notes it, if effective draws are too few."""
 
 KHAT_LIMIT = 0.7
 """vehtari2024: above it, importance weights say the approximation misses parts of the posterior."""
@@ -92,10 +92,10 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
     depth = float(stats["reached_max_tree_depth"].mean())
     failures = _failures(table, divergences, bfmi, tree.posterior.sizes["chain"])
     notes = ()
-    if depth > DEPTH_SHARE:
+    if depth > DEPTH_SHARE and table["ess_bulk"].min() < ESS_LIMIT:
         notes = (
-            f"Note: {depth:.0%} of draws used the longest trajectory allowed (max_tree_depth); draws are valid, and "
-            "each costs more; raise it only if the effective sample size is too small.",
+            f"Note: {depth:.0%} of draws used the longest trajectory allowed; a larger max_tree_depth gives more "
+            "effective draws, each at a higher price.",
         )
     return Convergence("nuts", table, divergences, bfmi, depth, float("nan"), failures, notes)
 

@@ -41,7 +41,7 @@ class Settings(NamedTuple):
     draws: int = 500
     target_accept: float = 0.9
     max_tree_depth: int = 6
-    pool: int = 64  # candidates for the place of each splat after every step; 0 for plain NUTS
+    pool: int = 32  # candidates for the place of each splat after every step; 0 for plain NUTS
 
 
 class Chains(NamedTuple):

@@ -96,7 +96,7 @@ def test_scales_of_one_splat(name, x64):
     assert 0 < float(scales[0]) < np.inf
 
 
-@pytest.mark.parametrize("name", set(PRIORS) - set(BASE_PRIORS))
+@pytest.mark.parametrize("name", sorted(set(PRIORS) - set(BASE_PRIORS)))
 def test_repulsion_keeps_what_the_base_says(seen, name):
     wrapped = PRIORS[name]
     base, plain = wrapped.base, name.removeprefix("repulsive ")

@@ -25,7 +25,12 @@ def test_every_example_is_known():
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "script",
+    # a minute of compilation, half of it of a model that is not ours
+    [pytest.param(path, marks=pytest.mark.slow if path.name == "efficiency.py" else ()) for path in EXAMPLES],
+    ids=lambda path: path.name,
+)
 def test_example_runs(script, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [script.name, "--quick"])
     monkeypatch.chdir(tmp_path)

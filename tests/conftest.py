@@ -1,20 +1,34 @@
-"""Fixtures shared by all tests."""
-
-from pathlib import Path
+"""Fixtures shared by all tests, and which of them share a worker."""
 
 import jax
 import jax.numpy as jnp
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-HERE = Path(__file__).parent
+LONG = ("tests/test_regression.py", "commands", "tests/test_examples.py", "tests/posterior/test_teleport.py")
+"""Groups of tests that take longest: they come first, so that no worker is left alone with one at the end."""
+
+
+def group(nodeid):
+    """What shares fixtures or compiled code: a file, or all that calls the command."""
+    file = nodeid.split("::")[0]
+    return "commands" if "tests/cli/" in file or file == "tests/test_readme.py" else file
 
 
 def pytest_collection_modifyitems(items):
-    """Keep together, on one worker, what shares fixtures or compiled code: a file, or all that calls the command."""
-    for item in items:
-        path = item.path.relative_to(HERE)
-        commands = path.parts[0] in ("cli", "test_readme.py")
-        item.add_marker(pytest.mark.xdist_group("commands" if commands else path.as_posix()))
+    """Begin with the long groups."""
+    items.sort(key=lambda item: LONG.index(group(item.nodeid)) if group(item.nodeid) in LONG else len(LONG))
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out whole groups, in the order of collection."""
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByGroup(config, log)
 
 
 @pytest.fixture

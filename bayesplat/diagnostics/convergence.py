@@ -92,7 +92,7 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
     depth = float(stats["reached_max_tree_depth"].mean())
     failures = _failures(table, divergences, bfmi, tree.posterior.sizes["chain"])
     notes = ()
-    if depth > DEPTH_SHARE and table["ess_bulk"].min() < ESS_LIMIT:
+    if depth > DEPTH_SHARE and float(np.min(table["ess_bulk"])) < ESS_LIMIT:
         notes = (
             f"Note: {depth:.0%} of draws used the longest trajectory allowed; a larger max_tree_depth gives more "
             "effective draws, each at a higher price.",

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.flatten_util import ravel_pytree
 from jax.scipy.stats import norm
 from jaxtyping import Float
 from numpyro.infer import SVI, Trace_ELBO, init_to_value
@@ -119,5 +118,7 @@ def _weigh(problem: Problem, guide: AutoGuide, params: Sites, values: Sites) -> 
         )
     else:
         assert isinstance(guide, AutoContinuous)
-        log_q = guide.get_posterior(params).log_prob(jax.vmap(lambda z: ravel_pytree(z)[0])(positions))
+        # the library lays the sites out in the order of the program
+        flat = [positions[name].reshape(len(positions[name]), -1) for name in problem.sites()]
+        log_q = guide.get_posterior(params).log_prob(jnp.concatenate(flat, 1))
     return np.asarray(log_p)[None], np.asarray(log_q)[None]

@@ -1,0 +1,52 @@
+"""Variational approximations: their densities are those of the draws, and the weights that judge them are right."""
+
+import jax
+import numpy as np
+import pytest
+from posterior.problems import problem_of
+
+from bayesplat.likelihoods import Normal
+from bayesplat.posterior import svi
+from bayesplat.priors import RegularizedHorseshoe
+from bayesplat.priors.sites import draw
+
+
+@pytest.fixture(scope="module")
+def problem():
+    with jax.enable_x64(True):
+        return problem_of(RegularizedHorseshoe(n_active=1.0), k=2, likelihood=Normal("varying", n_bumps=3))
+
+
+# each guide takes half a minute to compile
+@pytest.fixture(
+    scope="module",
+    params=[guide if guide == "lowrank" else pytest.param(guide, marks=pytest.mark.slow) for guide in svi.GUIDES],
+)
+def fitted(problem, request):
+    """The name of a guide and its approximation."""
+    settings = svi.Settings(request.param, steps=1500, draws=4000, learning_rate=0.02)
+    with jax.enable_x64(True):
+        start = draw(problem.sites(), jax.random.key(0))
+        return request.param, svi.run_svi(problem, start, jax.random.key(1), settings)
+
+
+def test_densities_of_the_approximation_scatter_as_those_of_a_gaussian(problem, fitted):
+    """Log density of a Gaussian at its own draws: minus half a chi-square with as many degrees of freedom as sites."""
+    size = sum(int(np.prod(prior.shape())) for prior in problem.sites().values())
+    assert fitted[1].log_q.shape == (1, 4000)
+    np.testing.assert_allclose(fitted[1].log_q.var(), size / 2, rtol=0.15)
+
+
+def test_the_weights_average_to_the_bound_that_was_optimised(fitted):
+    name, found = fitted
+    assert found.losses.shape == (1500,)
+    if name != "laplace":  # which minimises the energy and not the bound
+        bound = (found.log_p - found.log_q).mean()
+        np.testing.assert_allclose(bound, -found.losses[-300:].mean(), atol=0.3)
+
+
+def test_every_site_is_drawn(problem, fitted):
+    values = fitted[1].values
+    assert set(values) == set(problem.sites())
+    assert all(leaf.shape[:2] == (1, 4000) and np.isfinite(leaf).all() for leaf in values.values())
+    assert not fitted[1].interrupted

@@ -1,0 +1,52 @@
+"""Precision and device of inference: asked for in one place, on one thread, and nowhere else."""
+
+import subprocess
+import sys
+import threading
+
+import jax
+import jax.numpy as jnp
+
+from bayesplat import devices
+
+
+def test_inference_is_in_float64_inside_the_block_only():
+    with devices.inference():
+        assert jnp.ones(1).dtype == jnp.float64
+        assert jnp.ones(1).devices() == {jax.devices("cpu")[0]}
+    assert jnp.ones(1).dtype == jnp.float32
+
+
+def test_other_threads_keep_their_precision():
+    seen = []
+    with devices.inference():
+        thread = threading.Thread(target=lambda: seen.append(jnp.ones(1).dtype))
+        thread.start()
+        thread.join()
+    assert seen == [jnp.float32]
+
+
+def test_an_error_inside_the_block_leaves_it():
+    try:
+        with devices.inference():
+            raise ValueError
+    except ValueError:
+        pass
+    assert jnp.ones(1).dtype == jnp.float32
+
+
+def test_small_problems_stay_on_the_cpu(monkeypatch):
+    gpu, cpu = object(), object()
+    monkeypatch.setattr(jax, "devices", lambda kind=None: [cpu] if kind == "cpu" else [gpu])
+    assert devices.choose_device(devices.GPU_PAIRS - 1) is cpu
+    assert devices.choose_device(devices.GPU_PAIRS) is gpu
+
+
+ORDERS = "import arviz, bayesplat, numpyro; from numpyro import distributions as d, infer"
+
+
+def test_arviz_and_numpyro_live_together():
+    """ArviZ imports NumPyro lazily; loaded twice, its classes would not know each other and factors would fail."""
+    code = f"{ORDERS}; import sys; print(numpyro.distributions is sys.modules['numpyro.distributions'] is d)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "True", done.stderr

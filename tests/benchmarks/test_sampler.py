@@ -1,4 +1,4 @@
-"""Time of the sampler's parts on the motorcycle data: `uv run pytest tests/benchmarks -n 0 --benchmark-only`.
+"""Time of the sampler's parts on the motorcycle data: `uv run pytest tests/benchmarks -o addopts=""`.
 
 Floors at n = 133, k = 10, one core: 1,330 exponentials (7 us) and 32 kflop (about 8 us) for one log density, twice to
 three times that with its gradient; 8,500 exponentials (43 us) and 190 kflop for the pool of one splat at 64 candidates.

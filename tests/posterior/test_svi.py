@@ -10,6 +10,9 @@ from bayesplat.posterior import svi
 from bayesplat.priors import RegularizedHorseshoe
 from bayesplat.priors.sites import draw
 
+# each guide takes half a minute to compile; one of them is in the tests of the API
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def problem():
@@ -17,11 +20,7 @@ def problem():
         return problem_of(RegularizedHorseshoe(n_active=1.0), k=2, likelihood=Normal("varying", n_bumps=3))
 
 
-# each guide takes half a minute to compile
-@pytest.fixture(
-    scope="module",
-    params=[guide if guide == "lowrank" else pytest.param(guide, marks=pytest.mark.slow) for guide in svi.GUIDES],
-)
+@pytest.fixture(scope="module", params=svi.GUIDES)
 def fitted(problem, request):
     """The name of a guide and its approximation."""
     settings = svi.Settings(request.param, steps=1500, draws=4000, learning_rate=0.02)

@@ -39,8 +39,13 @@ def factor(
     weight = observed / sd
     W = features * scales[None, :] * weight[:, None]
     residual = y * weight
+    return Collapsed(W, residual, *_cholesky(W, residual), scales, sd, observed)
+
+
+def _cholesky(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> tuple[AnyArray, AnyArray]:
+    """Lower Cholesky factor L of I + W^T W, and L^-1 W^T r."""
     chol = jnp.linalg.cholesky(jnp.eye(W.shape[1], dtype=W.dtype) + W.T @ W)
-    return Collapsed(W, residual, chol, solve_triangular(chol, W.T @ residual, lower=True), scales, sd, observed)
+    return chol, solve_triangular(chol, W.T @ residual, lower=True)
 
 
 def log_density(c: Collapsed) -> Float[AnyArray, ""]:
@@ -51,16 +56,12 @@ def log_density(c: Collapsed) -> Float[AnyArray, ""]:
 
 @jax.custom_vjp
 def _log_normal(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:
-    """-log det(I + W W^T) / 2 - r^T (I + W W^T)^-1 r / 2, with its gradient written out.
-
-    Differentiating through the Cholesky factor would take several times as many operations to compile and to run.
-    """
+    """-log det(I + W W^T) / 2 - r^T (I + W W^T)^-1 r / 2, with its gradient written out."""
     return _value_and_factor(W, residual)[0]
 
 
 def _value_and_factor(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> tuple:
-    chol = jnp.linalg.cholesky(jnp.eye(W.shape[1], dtype=W.dtype) + W.T @ W)
-    half = solve_triangular(chol, W.T @ residual, lower=True)
+    chol, half = _cholesky(W, residual)
     value = -jnp.sum(jnp.log(jnp.diagonal(chol))) - 0.5 * (jnp.sum(residual**2) - jnp.sum(half**2))
     return value, (W, residual, chol, half)
 

@@ -72,9 +72,8 @@ class Deviation(dist.StudentT):
         """Draw sqrt(df (u^(-2 / df) - 1)) cos(2 pi v)."""
         assert key is not None
         df = jnp.asarray(self.df)
-        u, v = 1 - jax.random.uniform(
-            key, (2, *sample_shape, *self.batch_shape)
-        )  # in (0, 1], since the log of 0 is not
+        # in (0, 1], where the logarithm is finite
+        u, v = 1 - jax.random.uniform(key, (2, *sample_shape, *self.batch_shape))
         return jnp.sqrt(df * jnp.expm1(-2 / df * jnp.log(u))) * jnp.cos(2 * np.pi * v)
 
 

@@ -11,7 +11,7 @@ from statistical import P_VALUE, mean_p_value
 
 from bayesplat.posterior import teleport
 from bayesplat.posterior.interweave import interweave
-from bayesplat.priors import Lengths, RegularizedHorseshoe, Repulsive
+from bayesplat.priors import Flat, Lengths, RegularizedHorseshoe, Repulsive
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import draw
 
@@ -164,6 +164,11 @@ def test_interweaving_keeps_the_prior(lengths, x64):
     assert (p > P_VALUE) if type(lengths) is Lengths else (p < P_VALUE)
 
 
-def test_priors_without_shared_sites_are_left_alone(problem):
+def test_priors_without_shared_sites_are_left_alone(x64):
+    values = {"centre": jnp.zeros((2, 1))}
+    assert interweave(problem_of(Flat(), k=2), values, jax.random.key(0), 4) is values
+
+
+def test_no_site_is_both_shared_and_of_one_splat(problem):
     assert Lengths().shared_sites.isdisjoint(PER_SPLAT)
     assert problem.spec.prior.shared_sites.isdisjoint(problem.spec.prior.own_sites)

@@ -83,6 +83,22 @@ def mean_coefficients(c: Collapsed) -> Float[AnyArray, " r"]:
     return c.scales * solve_triangular(c.chol.T, c.half, lower=False)
 
 
+def variances(c: Collapsed) -> Float[AnyArray, " r"]:
+    """Var[a | y]."""
+    inverse = solve_triangular(c.chol, jnp.eye(c.chol.shape[0], dtype=c.chol.dtype), lower=True)
+    return c.scales**2 * jnp.sum(inverse**2, 0)
+
+
+def second_moments(c: Collapsed) -> Float[AnyArray, " r"]:
+    """E[a^2 | y]."""
+    return mean_coefficients(c) ** 2 + variances(c)
+
+
+def left_over(c: Collapsed) -> Float[AnyArray, " n"]:
+    """Whitened residuals (y - E[f | y]) / sd; by the Woodbury identity also (I + W W^T)^-1 of the whitened y."""
+    return c.residual - c.W @ solve_triangular(c.chol.T, c.half, lower=False)
+
+
 def draw_coefficients(c: Collapsed, key: Key) -> Float[AnyArray, " r"]:
     """An exact draw from p(a | y): mean + S M^(-1/2) xi."""
     noise = jax.random.normal(key, c.half.shape, c.half.dtype)
@@ -117,11 +133,18 @@ def evidence_gain(
 ) -> Float[AnyArray, " c"]:
     """How much log evidence rises when one candidate feature joins with prior sd `scale` (one, or one for each): exact.
 
-    gain = -1/2 log(1 + s) + 1/2 g^2 / (1 + s), s = scale^2 psi^T C^-1 psi, g = scale psi^T C^-1 y. The second term is
-    the squared first variation of the energy along the candidate, normalised by its norm: the flow's certificate.
+    gain = -1/2 log(1 + s) + 1/2 g^2 / (1 + s). The second term is the squared first variation of the energy along the
+    candidate, normalised by its norm: the flow's certificate.
     """
+    g, s = along(c, candidates, scale)
+    return 0.5 * (g**2 / (1 + s) - jnp.log1p(s))
+
+
+def along(
+    c: Collapsed, candidates: Float[AnyArray, "n c"], scale: Float[AnyArray, ""] | Float[AnyArray, " c"]
+) -> tuple[Float[AnyArray, " c"], Float[AnyArray, " c"]]:
+    """Slope g = scale psi^T C^-1 y and curvature s = scale^2 psi^T C^-1 psi of the log density along each candidate."""
     psi = candidates * (c.observed / c.sd)[:, None] * scale
     half = solve_triangular(c.chol, c.W.T @ psi, lower=True)
     s = jnp.maximum(jnp.sum(psi**2, 0) - jnp.sum(half**2, 0), 0.0)
-    g = psi.T @ c.residual - half.T @ c.half
-    return 0.5 * (g**2 / (1 + s) - jnp.log1p(s))
+    return psi.T @ c.residual - half.T @ c.half, s

@@ -17,6 +17,7 @@ from bayesplat.collapsed import Collapsed
 from bayesplat.evaluate import heights
 from bayesplat.likelihoods import NoiseField, Normal
 from bayesplat.mothers import Gaussian, Mother
+from bayesplat.operators import Identity, Operator
 from bayesplat.priors import AmplitudePrior, Box, Centres, Context, Lengths, RegularizedHorseshoe, Ridge, shear_sites
 from bayesplat.priors.sites import SiteTable, draw, log_density
 from bayesplat.scales import Scale, family
@@ -96,6 +97,7 @@ class Problem(eqx.Module):
     n_observed: Float[AnyArray, ""]
     spacing: Float[AnyArray, ""]  # typical distance of neighbouring data, per axis
     grid: Float[AnyArray, ""]  # n^(-1/d)
+    operator: Operator  # between f and the data
     spec: Specification = eqx.field(static=True)
 
     @property
@@ -130,9 +132,22 @@ class Problem(eqx.Module):
         """Scales and centres at these values."""
         return geometry(self.spec, values, self.box)
 
+    def heights(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, "n k"]:
+        """Heights of splats at the data."""
+        return heights(A, b, self.x, self.spec.mother)
+
+    def columns(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, "n k"]:
+        """What the data see of splats of unit height: their heights, in plain regression."""
+        return self.operator.columns(A, b, self.x, self.spec.mother)
+
+    def columns_along(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, "r n k"]:
+        """Derivatives of the columns as splats move along A L_s and A e_s, the frame that each of them carries."""
+        return self.operator.columns_along(A, b, self.x, self.spec.mother, self.spec.scale_family.directions(self.d))
+
     def features(self, geometry: Geometry) -> Float[AnyArray, "n r"]:
-        """Heights of all splats at the data, then the trend's columns."""
-        return features(self.spec, geometry, self.x)
+        """Columns of all splats, then the trend's."""
+        trend = self.operator.trend(trend_features(self.spec.trend, self.x))
+        return jnp.concatenate([self.columns(geometry.A, geometry.b), trend], 1)
 
     def factor(self, values: Sites) -> Collapsed:
         """The collapsed system at these values: amplitudes and trend integrated out."""
@@ -202,7 +217,13 @@ def with_trend(scales: Float[AnyArray, " k"], r: int) -> Float[AnyArray, " r"]:
     return jnp.concatenate([scales, jnp.full(r - scales.shape[0], PRIOR_SD)])
 
 
-def bind(spec: Specification, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], field: NoiseField) -> Problem:
+def bind(
+    spec: Specification,
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, " n"],
+    field: NoiseField,
+    operator: Operator | None = None,
+) -> Problem:
     """Bind a specification to inputs on the unit box and standardised outputs (NaN = missing)."""
     observed = (~np.isnan(y)).astype(x.dtype)
     box = data_box(x)
@@ -216,6 +237,7 @@ def bind(spec: Specification, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, 
         jnp.asarray(observed.sum()),
         jnp.asarray(box.spacing, x.dtype),
         jnp.asarray(box.grid, x.dtype),
+        operator or Identity(),
         spec,
     )
 

@@ -64,14 +64,25 @@ class SplatModel(Specification):
     defaults; `print(model)` shows every one of them.
     """
 
-    def fit(self, x: object, y: object, seed: int = 0, starts: int = 4, progress: bool | None = None) -> PointFit:
+    def fit(
+        self,
+        x: object,
+        y: object,
+        seed: int = 0,
+        starts: int = 4,
+        start: PointFit | None = None,
+        progress: bool | None = None,
+    ) -> PointFit:
         """Point fit by the Wasserstein-Fisher-Rao flow: the best of several starts.
 
-        x: (n, d) or (n,), arrays or frames, in any units; y: (n,), NaN = missing. Ctrl-C returns the best so far.
-        Raises BayesplatError for data that cannot be fitted.
+        x: (n, d) or (n,), arrays or frames, in any units; y: (n,), NaN = missing. Ctrl-C returns the best so far;
+        `start` goes on from an earlier fit of the same data, and never ends above it. Raises BayesplatError for data
+        that cannot be fitted.
         """
         bound = _bind(self, x, y)
-        return _flow(bound, seed, positive_int("starts", starts), progress)
+        if start is not None:
+            _same_problem(start, bound)
+        return _flow(bound, seed, positive_int("starts", starts), progress, start.runs if start is not None else ())
 
     def sample(
         self,
@@ -107,10 +118,7 @@ class SplatModel(Specification):
         began = time.perf_counter()
         bound = _bind(self, x, y)
         fit = start if start is not None else _flow(bound, seed, chains if method == "nuts" else 4, progress)
-        require(
-            fit.x.shape == bound.data.x.shape and np.array_equal(fit.x, bound.data.x),
-            "Expected `start` to be a fit of the same data; call fit with this x and y.",
-        )
+        _same_problem(fit, bound)
         settings = nuts.Settings(warmup, draws, target_accept, max_tree_depth)
         with inference(_device(bound)):
             key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
@@ -196,14 +204,20 @@ def _device(bound: _Bound) -> Device:
     return choose_device(bound.problem.x.shape[0] * bound.problem.spec.n_splats)
 
 
-def _flow(bound: _Bound, seed: int, starts: int, progress: bool | None) -> PointFit:
+def _same_problem(fit: PointFit, bound: _Bound) -> None:
+    """Refuse a fit of other data."""
+    same = fit.x.shape == bound.data.x.shape and np.array_equal(fit.x, bound.data.x)
+    require(same, "Expected `start` to be a fit of the same data; call fit with this x and y.")
+
+
+def _flow(bound: _Bound, seed: int, starts: int, progress: bool | None, resume: tuple[flow.Run, ...] = ()) -> PointFit:
     with inference(_device(bound)), display("flow", progress) as show:
         energy = neg_log_evidence(bound.problem)
 
         def report(p: flow.Progress) -> None:
             show(p.done, p.total, "compiling" if np.isinf(p.energy) else f"energy {p.energy:.1f} nats")
 
-        runs = flow.run_flow(energy, jax.random.key(seed), starts, flow.Settings(), report)
+        runs = flow.run_flow(energy, jax.random.key(seed), starts, flow.Settings(), report, resume)
         return point_fit(bound.problem.spec, energy, runs, bound.scaling, bound.data)
 
 

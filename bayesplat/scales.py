@@ -47,6 +47,10 @@ class Scale(abc.ABC):
     ) -> Float[AnyArray, ""]:
         """Log |d(free entries of A) / d(log_lengths, shears)|."""
 
+    @abc.abstractmethod
+    def directions(self, d: int) -> Float[np.ndarray, "c d d"]:
+        """Basis L_s of the lower-triangular matrices for which A + t A L_s stays in the family to first order."""
+
     def lkj_alpha(self, d: int, concentration: float | Float[AnyArray, ""]) -> Float[AnyArray, "shears"]:
         """Parameters a = concentration + (d - 2 - c) / 2 of the partial correlations, c the column of each shear."""
         return concentration + jnp.asarray(0.5 * (d - 2 - _rows_and_columns(self, d)[1]), dtype=float)
@@ -78,6 +82,10 @@ class Spherical(Scale):
         """Length (det A)^(1/d), which keeps the volume of a scale outside the family."""
         return jnp.mean(jnp.log(jnp.diagonal(A)), keepdims=True), jnp.zeros(0, A.dtype)
 
+    def directions(self, d: int) -> Float[np.ndarray, "c d d"]:
+        """The identity: one relative length."""
+        return np.eye(d)[None]
+
     def log_jacobian(
         self, log_lengths: Float[AnyArray, "lengths"], shears: Float[AnyArray, "shears"], d: int
     ) -> Float[AnyArray, ""]:
@@ -102,6 +110,10 @@ class Diag(Scale):
     def unconstrain(self, A: Float[AnyArray, "d d"]) -> tuple[Float[AnyArray, "lengths"], Float[AnyArray, "shears"]]:
         """Lengths sqrt(diag(A A^T)), which keep the marginal sds of a scale outside the family."""
         return _log_lengths(A), jnp.zeros(0, A.dtype)
+
+    def directions(self, d: int) -> Float[np.ndarray, "c d d"]:
+        """One relative length per axis."""
+        return np.stack([np.diag(row) for row in np.eye(d)])
 
     def log_jacobian(
         self, log_lengths: Float[AnyArray, "lengths"], shears: Float[AnyArray, "shears"], d: int
@@ -134,6 +146,13 @@ class Full(Scale):
         # Sums from the right: 1 - (sum from the left) would cancel for nearly singular A.
         tails = jnp.cumsum(jnp.square(A)[:, ::-1], axis=1)[:, ::-1]
         return _log_lengths(A), jnp.arcsinh(A[rows, columns] / jnp.sqrt(tails[rows, columns + 1]))
+
+    def directions(self, d: int) -> Float[np.ndarray, "c d d"]:
+        """One relative length per axis, then the entries below the diagonal row by row."""
+        rows, columns = (np.append(np.arange(d), index) for index in _rows_and_columns(self, d))
+        basis = np.zeros((rows.size, d, d))
+        basis[np.arange(rows.size), rows, columns] = 1.0
+        return basis
 
     def log_jacobian(
         self, log_lengths: Float[AnyArray, "lengths"], shears: Float[AnyArray, "shears"], d: int

@@ -39,7 +39,7 @@ CASES = {
     ),
 }
 CASES = {name: case._replace(observed=case.observed.astype(float)) for name, case in CASES.items()}
-CANDIDATES, NEW_SCALE = RNG.normal(size=(N, EXTRA)), 1.3
+CANDIDATES, NEW_SCALE, NEW_SCALES = RNG.normal(size=(N, EXTRA)), 1.3, np.array([0.5, 1.3, 2.0])
 
 cases = pytest.mark.parametrize("name", CASES)
 
@@ -50,10 +50,14 @@ def look(system, key):
         "value": collapsed.log_density(c),
         "gradient": jax.grad(lambda system: collapsed.log_density(collapsed.factor(*system)))(system),
         "mean": collapsed.mean_coefficients(c),
+        "variances": collapsed.variances(c),
+        "second_moments": collapsed.second_moments(c),
+        "left": collapsed.left_over(c),
         "draws": jax.vmap(lambda key: collapsed.draw_coefficients(c, key))(jax.random.split(key, 4000)),
         "loo": collapsed.leave_one_out(c),
         "lost": collapsed.evidence_lost(c),
         "gain": collapsed.evidence_gain(c, CANDIDATES, jnp.asarray(NEW_SCALE)),
+        "along": collapsed.along(c, CANDIDATES, NEW_SCALES),
     }
 
 
@@ -125,6 +129,36 @@ def test_coefficients_have_the_conditional_mean_and_law(seen, name):
     assert law_p_value(square, stats.chi2(live.sum()).cdf) > P_VALUE
     assert mean_p_value(away, 0.2 * away.std(0)) < P_VALUE
     assert law_p_value(1.1 * square, stats.chi2(live.sum()).cdf) < P_VALUE
+
+
+@cases
+def test_variances_and_second_moments_are_conditional(seen, name):
+    mean, covariance = conditional(CASES[name])
+    np.testing.assert_allclose(seen[name]["variances"], np.diag(covariance), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(seen[name]["second_moments"], np.diag(covariance) + mean**2, rtol=1e-6, atol=1e-12)
+
+
+@cases
+def test_what_is_left_over_is_the_whitened_residual(seen, name):
+    """(y - E[f | y]) / sd, and by the Woodbury identity sd C^-1 y."""
+    case, rows = CASES[name], CASES[name].observed > 0
+    mean, _ = conditional(case)
+    scaled = case.features[rows] * case.scales
+    precision = np.linalg.inv(scaled @ scaled.T + np.diag(case.sd[rows] ** 2))
+    left = seen[name]["left"]
+    np.testing.assert_allclose(left[rows], ((case.y - case.features @ mean) / case.sd)[rows], rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(left[rows], case.sd[rows] * (precision @ case.y[rows]), rtol=1e-8, atol=1e-10)
+    np.testing.assert_array_equal(left[~rows], 0.0)
+
+
+@cases
+def test_slopes_and_curvatures_along_candidates_are_dense(seen, name):
+    case, rows = CASES[name], CASES[name].observed > 0
+    scaled = case.features[rows] * case.scales
+    precision = np.linalg.inv(scaled @ scaled.T + np.diag(case.sd[rows] ** 2))
+    psi, (slope, curvature) = CANDIDATES[rows] * NEW_SCALES, seen[name]["along"]
+    np.testing.assert_allclose(slope, psi.T @ precision @ case.y[rows], rtol=1e-8)
+    np.testing.assert_allclose(curvature, np.diag(psi.T @ precision @ psi), rtol=1e-8)
 
 
 @cases

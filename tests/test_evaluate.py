@@ -2,9 +2,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tables import MOTHERS
+from tables import MOTHERS, SCALES
 
-from bayesplat.evaluate import evaluate, heights
+from bayesplat.evaluate import evaluate, heights, heights_along
 from bayesplat.measure import SplatMeasure
 from bayesplat.mothers import Gaussian
 
@@ -58,6 +58,27 @@ def test_fast_values_and_gradients_equal_the_reference(name, d, dtype):
     for found, expected in pairs:
         size = float(np.abs(expected).max())
         np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING * jnp.finfo(dtype).eps * size)
+
+
+@mothers
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_heights_along_the_frame_equal_autodiff(mother, d, x64):
+    """Along A L_s, for the directions of every family, and along A e_s."""
+    mu, x = random_measure(mother, d, float), points(10, d, float)
+    directions = np.concatenate([scale.directions(d) for scale in SCALES.values()])
+    relative = np.concatenate([directions, np.zeros((d, d, d))])
+    shift = np.concatenate([np.zeros((len(directions), d)), np.eye(d)])
+
+    @jax.jit
+    def look(A, b):
+        def along(L, e):
+            return jax.jvp(lambda A, b: heights(A, b, x, mother), (A, b), (A @ L, A @ e))[1]
+
+        return jax.vmap(along)(relative, shift), heights_along(A, b, x, mother, directions)
+
+    expected, found = look(mu.A, mu.b)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    assert np.abs(expected).max((1, 2)).min() > 0.1
 
 
 def test_numpy_leaves_are_evaluated():

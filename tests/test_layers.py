@@ -15,10 +15,10 @@ import pytest
 
 LAYERS = {
     0: ["_typing", "_checks", "devices", "progress"],
-    1: ["mothers", "scales", "scaling", "tables", "threads"],
+    1: ["mothers", "scales", "scaling", "symptoms", "tables", "threads"],
     2: ["measure"],
     3: ["evaluate", "trend"],
-    4: ["priors", "likelihoods"],
+    4: ["priors", "likelihoods", "operators"],
     5: ["collapsed", "model"],
     6: ["flow", "posterior"],
     7: ["diagnostics", "io"],

@@ -67,6 +67,22 @@ def test_gradients_are_finite_at_zero_and_at_strong_shears(scale, d):
         assert all(np.isfinite(part).all() for part in gradients)
 
 
+@scales
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_directions_span_the_family(scale, d, x64):
+    """A^-1 dA for the coordinates of A: as many directions as coordinates, each a combination of the L_s and back."""
+    log_lengths, shears = coordinates(scale, d)
+    A, (by_length, by_shear) = jax.jit(
+        lambda *at: (scale.constrain(*at, d)[0], jax.jacfwd(lambda *at: scale.constrain(*at, d)[0], (0, 1))(*at))
+    )(log_lengths, shears)
+    relative = np.linalg.solve(A, np.moveaxis(np.concatenate([by_length, by_shear], 2), 2, 0)).reshape(-1, d * d)
+    L = scale.directions(d).reshape(-1, d * d)
+    assert len(L) == len(relative) == np.linalg.matrix_rank(L) == np.linalg.matrix_rank(relative)
+    assert np.linalg.matrix_rank(np.concatenate([L, relative]), tol=1e-10) == len(L)
+    sheared = np.tri(d, k=-1).reshape(1, -1)
+    assert (np.linalg.matrix_rank(np.concatenate([L, sheared])) > len(L)) == (d > 1 and not isinstance(scale, Full))
+
+
 @pytest.mark.parametrize("d", [2, 5])
 def test_lkj_equals_numpyro(d, x64):
     scale, lower = Full(), np.tril_indices(d, -1)

@@ -1,6 +1,8 @@
-"""Birth and death: mass leaves the splat that explains least and appears where the certificate is largest."""
+"""Birth and death: mass leaves where it explains least and appears where the certificate is largest.
 
-from typing import NamedTuple
+A move proposes; the flow transports the proposal and keeps it only if the energy fell. Shapes never change: a splat is
+born into a dead slot and dies by its flag. Splits need a dead slot, merges two live ones, clearings a few.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -8,81 +10,98 @@ from jaxtyping import Bool, Float, Int
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key
-from bayesplat.evaluate import heights
-from bayesplat.flow.energy import NegLogEvidence, Position
+from bayesplat.flow.certificate import Candidates, best_of
+from bayesplat.flow.energy import Energy
+from bayesplat.flow.position import Position, geometry, put
+from bayesplat.measure import SplatMeasure
+from bayesplat.priors.repulsion import log_bhattacharyya
 
-RUNGS = 8
-"""Lengths on the ladder of candidate scales."""
+GAP = 0.6
+"""Half the distance between the centres of the two halves of a split, in sizes of the splat along that axis."""
 
-PAIRS = 2**22
-"""Heights of candidates at data evaluated per birth: bounds its memory and time."""
+CLEARED = 2, 3
+"""Fewest and most splats that die in a clearing."""
 
-
-class Birth(NamedTuple):
-    """The best candidate for a new splat."""
-
-    centre: Float[AnyArray, " d"]
-    excess: Float[AnyArray, " q"]
-    gain: Float[AnyArray, ""]  # nats of log evidence that it adds: the flow's certificate
+type Proposal = tuple[Position, Bool[AnyArray, " k"]]
 
 
-def certificate(
-    energy: NegLogEvidence,
-    position: Position,
-    live: Bool[AnyArray, " k"],
-    key: Key,
-    temperature: Float[AnyArray, ""] | float,
-) -> Birth:
-    """Best round splat among data points x a ladder of lengths, by the evidence it would add.
-
-    The gain is perturbed by Gumbel noise of size `temperature` times its own spread over candidates, so that starts
-    differ; 0 takes the argmax.
-    """
-    problem = energy.problem
-    n, d = problem.x.shape
-    rows = max(1, min(n, PAIRS // (RUNGS * n), 256))
-    pick, noise = jax.random.split(key)
-    weight = problem.observed / jnp.sum(problem.observed)
-    centres = problem.x[jax.random.choice(pick, n, (rows,), replace=False, p=weight)]
-    lengths = jnp.geomspace(2 * problem.box.floor, 0.5, RUNGS)
-    b = jnp.tile(centres, (RUNGS, 1))
-    length = jnp.repeat(lengths, rows)
-    system = energy.system(position, live)
-    candidates = heights(length[:, None, None] * jnp.eye(d)[None], b, problem.x, problem.spec.mother)
-    gain = collapsed.evidence_gain(system, candidates, jnp.exp(position.log_tau))
-    spread = temperature * jnp.maximum(jnp.max(gain) - jnp.median(gain), 1e-12)
-    best = jnp.argmax(gain + spread * jax.random.gumbel(noise, gain.shape))
-    excess = jnp.log(length[best] - problem.box.floor)
-    return Birth(b[best], jnp.full(position.excess.shape[1], excess), gain[best])
-
-
-def give_birth(position: Position, slot: Int[AnyArray, ""], birth: Birth) -> Position:
-    """Put a new round splat into a slot."""
-    return position._replace(
-        centre=jnp.asarray(position.centre).at[slot].set(birth.centre),
-        excess=jnp.asarray(position.excess).at[slot].set(birth.excess),
-        shear=jnp.asarray(position.shear).at[slot].set(0.0),
-    )
+def death(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
+) -> Proposal:
+    """The splat that is worth least dies."""
+    slot = weakest(energy, position, live, key, temperature)
+    return position, live & (jnp.arange(live.size) != slot)
 
 
 def weakest(
-    energy: NegLogEvidence,
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
+) -> Int[AnyArray, ""]:
+    """Index of the live splat that is worth least, with noise of relative size `temperature`."""
+    worth = energy.worth(energy.system(position, live), position)
+    above = worth - jnp.min(jnp.where(live, worth, jnp.inf))
+    noisy = above * (1 + temperature * jax.random.normal(key, worth.shape, worth.dtype))
+    return jnp.argmin(jnp.where(live, noisy, jnp.inf))
+
+
+def birth(
+    candidates: Candidates,
     position: Position,
     live: Bool[AnyArray, " k"],
     key: Key,
     temperature: Float[AnyArray, ""] | float,
-) -> Int[AnyArray, ""]:
-    """Index of the live splat whose removal costs least evidence, with noise of relative size `temperature`."""
-    lost = collapsed.evidence_lost(energy.system(position, live))[: live.shape[0]]
-    noisy = lost + temperature * jnp.abs(lost) * jax.random.normal(key, lost.shape)
-    return jnp.argmin(jnp.where(live, noisy, jnp.inf))
+) -> Proposal:
+    """One of the certificate's maxima is born into the first dead slot, if any: the best, or by chance."""
+    slot, born = jnp.argmin(live), best_of(candidates, key, temperature)
+    full = jnp.all(live)
+    position = jax.tree.map(lambda old, new: jnp.where(full, old, new), position, put(position, slot, born))
+    return position, jnp.asarray(live).at[slot].set(True)
 
 
-def rebirth(
-    energy: NegLogEvidence, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""]
-) -> Position:
-    """Kill the weakest splat and put a new one where it is needed most; the number of splats stays."""
-    die, born = jax.random.split(key)
-    slot = weakest(energy, position, live, die, temperature)
-    rest = live & (jnp.arange(live.shape[0]) != slot)
-    return give_birth(position, slot, certificate(energy, position, rest, born, temperature))
+def clearing(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
+) -> Proposal:
+    """A splat at random dies with the one or two whose centres are nearest: room for others to explain their place.
+
+    One splat at a time cannot leave a wrong explanation that several of them share; births after a clearing can.
+    """
+    which, number = jax.random.split(key)
+    count = jax.random.randint(number, (), CLEARED[0], CLEARED[1] + 1)
+    middle = position.centre[jax.random.categorical(which, jnp.where(live, 0.0, -jnp.inf))]
+    distance = jnp.where(live, jnp.sum((position.centre - middle) ** 2, 1), jnp.inf)
+    rank = jnp.argsort(jnp.argsort(distance))
+    return position, live & (rank >= count)
+
+
+def split(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
+) -> Proposal:
+    """A splat, drawn by its mass, split along one axis of its frame into itself and the first dead slot."""
+    which, axis = jax.random.split(key)
+    measure = _measure(energy, position, live)
+    i = jax.random.categorical(which, jnp.where(live, jnp.log(jnp.abs(measure.v[:, 0]) + 1e-300), -jnp.inf))
+    direction = jax.nn.one_hot(jax.random.randint(axis, (), 0, energy.problem.d), energy.problem.d)
+    return _place(energy, position, measure.split(i, jnp.argmin(live), direction, GAP))
+
+
+def merge(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
+) -> Proposal:
+    """The two splats most alike in place and shape, replaced by one with their mass, mean and covariance."""
+    measure = _measure(energy, position, live)
+    pairs = live[:, None] & live[None, :] & ~jnp.eye(live.size, dtype=bool)
+    alike = jnp.argmax(jnp.where(pairs, log_bhattacharyya(measure.A, measure.b), -jnp.inf))
+    return _place(energy, position, measure.merge(alike // live.size, alike % live.size))
+
+
+def _measure(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> SplatMeasure:
+    at = geometry(energy.problem, position)
+    amplitude = collapsed.mean_coefficients(energy.system_at(at, position, live))[: live.size]
+    return SplatMeasure.from_amplitude(amplitude[:, None], at.A, at.b, energy.problem.spec.mother, live)
+
+
+def _place(energy: Energy, position: Position, measure: SplatMeasure) -> Proposal:
+    """The position whose particles are the splats of a measure."""
+    log_lengths, shear = jax.vmap(energy.problem.spec.scale_family.unconstrain)(measure.A)
+    floor = energy.problem.box.floor
+    excess = jnp.log(jnp.maximum(jnp.exp(log_lengths) - floor, 0.1 * floor))
+    return position._replace(excess=excess, shear=shear, centre=measure.b), measure.live

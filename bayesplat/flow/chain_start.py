@@ -4,16 +4,28 @@ import jax.numpy as jnp
 import numpy as np
 
 from bayesplat._typing import Sites
-from bayesplat.flow.energy import NegLogEvidence
+from bayesplat.flow.energy import Energy
+from bayesplat.flow.position import Position, geometry
 from bayesplat.flow.run import Run
 from bayesplat.model import Problem
 
 
-def chain_start(problem: Problem, energy: NegLogEvidence, run: Run) -> Sites:
+def _unused(problem: Problem, run: Run) -> Position:
+    """The end of a run with its dead splats of typical shape, spread over the data: where a chain may need them."""
+    position, dead = run.state.position, ~run.state.live[:, None]
+    rows = np.linspace(0, problem.x.shape[0] - 1, dead.size).astype(int)
+    return position._replace(
+        excess=np.where(dead, position.location[None, :], position.excess),
+        shear=np.where(dead, 0.0, position.shear),
+        centre=np.where(dead, np.asarray(problem.x)[rows], position.centre),
+    )
+
+
+def chain_start(problem: Problem, energy: Energy, run: Run) -> Sites:
     """Values of all sites at the end of a run, splats in order of falling mass on the data."""
-    position = run.state.position
+    position = _unused(problem, run)
     spec = problem.spec
-    columns = np.asarray(problem.features(energy.geometry(position)))[:, : spec.n_splats]
+    columns = np.asarray(problem.features(geometry(problem, position)))[:, : spec.n_splats]
     size = np.abs(run.amplitude) * np.sqrt(np.mean(columns**2, 0))
     order = np.argsort(-size)
     noise = energy.noise(position)

@@ -9,8 +9,10 @@ from jaxtyping import Float
 from bayesplat._typing import AnyArray
 from bayesplat.devices import inference
 from bayesplat.evaluate import evaluate
-from bayesplat.flow.energy import NegLogEvidence
-from bayesplat.flow.run import Run
+from bayesplat.flow.energy import Energy
+from bayesplat.flow.position import geometry
+from bayesplat.flow.report import FitReport, report
+from bayesplat.flow.run import BUDGET_SPENT, Run
 from bayesplat.measure import SplatMeasure
 from bayesplat.model import Specification
 from bayesplat.scaling import Scaling
@@ -23,8 +25,9 @@ class PointFit:
     """The best of several starts of the flow.
 
     `measure` holds the splats in the user's units, `trend` the coefficients of the trend on the unit box (in the units
-    of y), `sigma` the noise sd (its geometric mean over the data if it varies), `certificate` the nats of log evidence
-    that no single further round splat exceeds, and `runs` every start of the flow, lowest energy first.
+    of y), `sigma` the noise sd (its geometric mean over the data if it varies), `certificate` the most nats by which
+    one more splat could lower the energy (negative: every one would raise it), and `runs` every start of the flow,
+    lowest energy first.
     """
 
     spec: Specification
@@ -48,10 +51,24 @@ class PointFit:
             trend = trend_features(self.spec.trend, self.scaling.to_box(x)) @ self.trend
             return self.scaling.mean + np.asarray(trend + evaluate(self.measure, x)[:, 0])
 
+    def report(self) -> FitReport:
+        """What went wrong with the splats, in words: prints as a table."""
+        energies = [float(run.state.energy) for run in self.runs]
+        spent = self.runs[0].reason == BUDGET_SPENT
+        observed = ~np.isnan(self.y)
+        return report(self.measure, self.x[observed], self.scaling.sd, energies, self.certificate, spent)
+
     @property
     def energy(self) -> float:
         """Lowest energy over the starts, in nats."""
         return float(self.runs[0].state.energy)
+
+    @property
+    def optimality(self) -> str:
+        """What the certificate says, in words."""
+        if self.certificate > 0:
+            return f"no single splat can lower the energy by more than {self.certificate:.2f} nats"
+        return f"no single splat can lower the energy; the best would raise it by {-self.certificate:.2f} nats"
 
     def __str__(self) -> str:
         energies = ", ".join(f"{float(run.state.energy):.1f}" for run in self.runs)
@@ -60,7 +77,7 @@ class PointFit:
                 f"PointFit: {self.measure}",
                 f"  noise sd     {self.sigma:.4g}",
                 f"  energy       {self.energy:.2f} nats (starts: {energies})",
-                f"  certificate  one more round splat would add at most {self.certificate:.2f} nats of evidence",
+                f"  certificate  {self.optimality}",
                 f"  stopped      {self.runs[0].reason}",
                 f"  time         {max(run.seconds for run in self.runs):.1f} s",
             ]
@@ -69,14 +86,14 @@ class PointFit:
     __repr__ = __str__
 
 
-def point_fit(spec: Specification, energy: NegLogEvidence, runs: list[Run], scaling: Scaling, data: Data) -> PointFit:
+def point_fit(spec: Specification, energy: Energy, runs: list[Run], scaling: Scaling, data: Data) -> PointFit:
     """Put the end of a flow into the user's units."""
     best = runs[0]
-    geometry = energy.geometry(best.state.position)
+    at = geometry(energy.problem, best.state.position)
     measure = SplatMeasure.from_amplitude(
         best.amplitude[:, None] * scaling.sd,
-        scaling.extent[:, None] * np.asarray(geometry.A),
-        scaling.low + scaling.extent * np.asarray(geometry.b),
+        scaling.extent[:, None] * np.asarray(at.A),
+        scaling.low + scaling.extent * np.asarray(at.b),
         spec.mother,
         best.state.live,
     )

@@ -1,36 +1,38 @@
-"""Starts: k births one after the other, each where the evidence grows most (orthogonal matching pursuit)."""
+"""Starts: births one after the other, each where the energy falls most (orthogonal matching pursuit)."""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool, Float
 
+from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key
-from bayesplat.flow import birth_death
-from bayesplat.flow.energy import NegLogEvidence, Position
+from bayesplat.flow.certificate import ladder_birth
+from bayesplat.flow.energy import Energy
+from bayesplat.flow.position import Position, put
 from bayesplat.priors.sites import constrain, unconstrain
 
 
-def greedy(energy: NegLogEvidence, key: Key, temperature: Float[AnyArray, ""]) -> tuple[Position, Bool[AnyArray, " k"]]:
-    """Births into an empty measure until all k slots are live; the noise level follows the residual."""
-    k = energy.problem.spec.n_splats
+def greedy(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""]
+) -> tuple[Position, Bool[AnyArray, " k"]]:
+    """Births of round splats into all dead slots; the noise level follows the residual, coarse structure first."""
 
-    def born(carry: tuple[Position, Bool[AnyArray, " k"]], inputs: tuple) -> tuple[tuple, None]:
-        position, live = carry
+    def born(at: Position, inputs: tuple) -> tuple[Position, None]:
         slot, key = inputs
-        position = _match_noise(energy, position, live)
-        birth = birth_death.certificate(energy, position, live, key, temperature)
-        return (birth_death.give_birth(position, slot, birth), jnp.asarray(live).at[slot].set(True)), None
+        alive = live | (jnp.arange(live.size) < slot)
+        at = _match_noise(energy, at, alive)
+        new = put(at, slot, ladder_birth(energy, at, alive, key, temperature))
+        return jax.tree.map(lambda old, new: jnp.where(live[slot], old, new), at, new), None
 
-    empty = (energy.start(), jnp.zeros(k, bool))
-    (position, live), _ = jax.lax.scan(born, empty, (jnp.arange(k), jax.random.split(key, k)))
-    return _match_noise(energy, position, live), live
+    position, _ = jax.lax.scan(born, position, (jnp.arange(live.size), jax.random.split(key, live.size)))
+    everyone = jnp.ones_like(live)
+    return _match_noise(energy, position, everyone), everyone
 
 
-def _match_noise(energy: NegLogEvidence, position: Position, live: Bool[AnyArray, " k"]) -> Position:
+def _match_noise(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> Position:
     """Set the noise level to the size of the residual, so that finer structure becomes visible step by step."""
     system, table = energy.system(position, live), energy.noise_sites()
     values = constrain(table, position.noise)[0]
-    fitted = system.W @ jax.scipy.linalg.solve_triangular(system.chol.T, system.half, lower=False)
-    residual = (system.residual - fitted) * system.sd
+    residual = collapsed.left_over(system) * system.sd
     rms = jnp.sqrt(jnp.sum(residual**2) / jnp.maximum(jnp.sum(system.observed), 1.0))
     return position._replace(noise=unconstrain(table, {**values, "sigma": jnp.clip(rms, 1e-4, 1.0)}))

@@ -1,21 +1,154 @@
-"""Transport (the Wasserstein part): particles (A, b) move down the gradient of the energy."""
+"""Transport (the Wasserstein part): particles (A, b) move downhill while their masses follow.
+
+Damped Gauss-Newton where its matrix fits, limited-memory BFGS beyond; `choose` decides by size.
+"""
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
+from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
 from jaxtyping import Bool, Float, Int
 
+from bayesplat import collapsed
 from bayesplat._typing import AnyArray
-from bayesplat.flow.energy import NegLogEvidence, Position
+from bayesplat.flow.energy import Energy
+from bayesplat.flow.position import (
+    Particles,
+    Position,
+    frame,
+    geometry,
+    particles,
+    prior_precision,
+)
+
+MOST_COORDINATES, MOST_NOISE, MOST_ENTRIES = 2000, 500, 2**25
+"""Gauss-Newton: most coordinates of particles, most coordinates of the noise, most entries of its Jacobian."""
+
+FIRST_DAMPING, LONGEST_STEP, STILL = 1e-3, 1.5, 3
+"""Damping at the start; longest step along a frame, in sizes of the splat; steps without gain before it stops."""
+
+
+def choose(energy: Energy, k: int) -> str:
+    """Name of the transport for k particles: "gauss-newton" or "lbfgs"."""
+    n, d = energy.problem.x.shape
+    coordinates = k * (len(energy.problem.spec.scale_family.directions(d)) + d)
+    noise = sum(leaf.size for leaf in jax.tree.leaves(energy.start(1).noise))
+    fits = coordinates <= MOST_COORDINATES and noise <= MOST_NOISE and n * coordinates <= MOST_ENTRIES
+    return "gauss-newton" if fits else "lbfgs"
+
+
+def transport(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], steps: Int[AnyArray, ""]
+) -> tuple[Position, Float[AnyArray, ""]]:
+    """At most `steps` steps of the transport that suits the size; returns the position and its energy.
+
+    A position that is not finite never wins: its energy is infinite.
+    """
+    method = {"gauss-newton": gauss_newton, "lbfgs": lbfgs}[choose(energy, live.size)]
+    return method(energy, position, live, steps)
+
+
+def gauss_newton(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], steps: Int[AnyArray, ""]
+) -> tuple[Position, Float[AnyArray, ""]]:
+    """Damped Gauss-Newton on the energy with the masses solved for at every point (variable projection, golub1973).
+
+    The gradient is that of the whole energy. Its matrix for the particles, along their frames, is the exact expected
+    curvature of the data term given the amplitudes' second moments E[a_i a_j | y],
+
+        H = E[a a^T | y] * (T^T C^-1 T) + prior precision    (* by blocks, T the columns' derivatives along the frame),
+
+    positive definite by Schur's product theorem; the noise follows by Fisher scoring. Damping as in Marquardt (1963).
+    Stops early when steps gain nothing that matters or damping has grown past use.
+    """
+    value_and_grad = jax.value_and_grad(lambda at: energy.value(at, live))
+
+    def body(carry: tuple) -> tuple:
+        step, trial, best, value, gradient, damping, still = carry
+        trial_value, trial_gradient = value_and_grad(trial)
+        better = trial_value < value  # false for NaN
+        small = value - trial_value < energy.tolerance(trial_value)
+        still = jnp.where(better, jnp.where(small, still + 1, 0), still)
+        damping = jnp.where(step == 0, FIRST_DAMPING, jnp.where(better, jnp.maximum(0.2 * damping, 1e-9), 5 * damping))
+        new, old = (trial, trial_value, trial_gradient), (best, value, gradient)
+        best, value, gradient = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, old)
+        return step + 1, _step(energy, best, live, gradient, damping), best, value, gradient, damping, still
+
+    def goes_on(carry: tuple) -> Bool[AnyArray, ""]:
+        step, *_, damping, still = carry
+        return (step <= steps) & (damping < 1e7) & (still < STILL)
+
+    infinity = jnp.asarray(jnp.inf, energy.problem.x.dtype)
+    nothing = jax.tree.map(jnp.zeros_like, position)
+    start = (0, position, position, infinity, nothing, jnp.zeros_like(infinity), 0)
+    _, _, best, value, *_ = jax.lax.while_loop(goes_on, body, start)
+    return best, value
+
+
+def _step(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], gradient: Position, damping: Float[AnyArray, ""]
+) -> Position:
+    """The position after one damped step."""
+    at, k = particles(position), live.size
+    to_frame = frame(energy.problem, at)
+    along = jnp.linalg.solve(jnp.swapaxes(to_frame, 1, 2), _rows(particles(gradient))[..., None])[..., 0]
+    moved = _damped(curvature(energy, position, live), along.T.reshape(-1), damping).reshape(-1, k).T
+    moved = jnp.where(live[:, None], jnp.clip(moved, -LONGEST_STEP, LONGEST_STEP), 0.0)
+    change = jnp.linalg.solve(to_frame, moved[..., None])[..., 0]
+    flat, unflatten = ravel_pytree(gradient.noise)
+    noise = unflatten(jnp.asarray(_damped(_noise_curvature(energy, position), flat, damping)))
+    lengths = energy.problem.lengths
+    location_curvature = jnp.sum(live) * lengths.precision(energy.problem.box) + lengths.uncertainty**-2
+    tau_curvature = 2 * jnp.sum(live) + energy.slack**-2
+    q = at.excess.shape[1]
+    excess, shear, centre = jnp.split(_rows(at) + change, [q, q + at.shear.shape[1]], axis=1)
+    return Position(
+        excess,
+        shear,
+        centre,
+        position.location - gradient.location / (location_curvature * (1 + damping)),
+        position.log_tau - gradient.log_tau / (tau_curvature * (1 + damping)),
+        jax.tree.map(jnp.add, position.noise, noise),
+    )
+
+
+def curvature(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, "rk rk"]:
+    """Gauss-Newton matrix of the particles along their frames, coordinates of the frame first."""
+    at, k = geometry(energy.problem, position), live.size
+    system = energy.system_at(at, position, live)
+    weight = (system.observed / system.sd)[:, None]
+    T = jnp.concatenate(list(energy.problem.columns_along(at.A, at.b) * weight), axis=1)
+    r = T.shape[1] // k
+    explained = solve_triangular(system.chol, system.W.T @ T, lower=True)
+    gram = (T.T @ T - explained.T @ explained).reshape(r, k, r, k)
+    amplitude = collapsed.mean_coefficients(system)[:k]
+    moments = amplitude[:, None] * amplitude[None, :] + energy.spread(system, k)
+    data = (gram * moments[None, :, None, :]).reshape(r * k, r * k)
+    return data + jnp.diag((energy.prior_weight * prior_precision(energy.problem, at)).reshape(-1))
+
+
+def _noise_curvature(energy: Energy, position: Position) -> Float[AnyArray, "m m"]:
+    """Fisher information 2 J^T J of the noise's coordinates, J = d log sd, and a unit prior."""
+    flat, unflatten = ravel_pytree(position.noise)
+    J = jax.jacfwd(lambda noise: jnp.log(energy.data_sd(position._replace(noise=unflatten(noise)))))(flat)
+    J = J * energy.problem.observed[:, None]
+    return 2 * J.T @ J + jnp.eye(flat.size, dtype=flat.dtype)
+
+
+def _damped(matrix: Float[AnyArray, "m m"], gradient: Float[AnyArray, " m"], damping: Float[AnyArray, ""]) -> AnyArray:
+    """-(matrix + damping diag(matrix))^-1 gradient."""
+    return -cho_solve(cho_factor(matrix + jnp.diag(damping * jnp.diagonal(matrix))), gradient)
+
+
+def _rows(at: Particles) -> Float[AnyArray, "k r"]:
+    return jnp.concatenate(list(at), axis=1)
 
 
 def lbfgs(
-    energy: NegLogEvidence, position: Position, live: Bool[AnyArray, " k"], steps: Int[AnyArray, ""]
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], steps: Int[AnyArray, ""]
 ) -> tuple[Position, Float[AnyArray, ""]]:
-    """Limited-memory BFGS with a zoom line search (liu1989); returns the position and its energy.
-
-    A position that is not finite never wins: the caller compares energies.
-    """
+    """Limited-memory BFGS with a zoom line search (liu1989), for problems too large for Gauss-Newton."""
     n = energy.problem.x.shape[0]
 
     def mean_energy(position: Position) -> Float[AnyArray, ""]:
@@ -24,12 +157,14 @@ def lbfgs(
     optimiser = optax.lbfgs(memory_size=20, linesearch=optax.scale_by_zoom_linesearch(max_linesearch_steps=15))
     value_and_grad = optax.value_and_grad_from_state(mean_energy)
 
-    def step(_: Int[AnyArray, ""], carry: tuple) -> tuple:
-        position, state = carry
+    def step(carry: tuple) -> tuple:
+        count, position, state, before, still = carry
         value, grad = value_and_grad(position, state=state)
         updates, state = optimiser.update(grad, state, position, value=value, grad=grad, value_fn=mean_energy)
-        return optax.apply_updates(position, updates), state
+        still = jnp.where(n * (before - value) < energy.tolerance(n * jnp.asarray(value)), still + 1, 0)
+        return count + 1, optax.apply_updates(position, updates), state, value, still
 
-    moved, _ = jax.lax.fori_loop(0, steps, step, (position, optimiser.init(position)))
+    start = (0, position, optimiser.init(position), jnp.asarray(jnp.inf, energy.problem.x.dtype), 0)
+    _, moved, *_ = jax.lax.while_loop(lambda carry: (carry[0] < steps) & (carry[-1] < STILL), step, start)
     value = energy.value(moved, live)
     return moved, jnp.where(jnp.isfinite(value), value, jnp.inf)

@@ -9,7 +9,7 @@ from bayesplat.plots.inputs import expect
 
 
 def flow(fit: object, ax: Axes | None = None) -> Figure:
-    """Energy of every start of the flow against the rebirth round, with the reason why the best one stopped.
+    """Energy of every start of the flow against the move, with the reason why the best one stopped.
 
     fit: a PointFit. Returns the figure. Raises BayesplatError for another object.
     """
@@ -25,13 +25,10 @@ def flow(fit: object, ax: Axes | None = None) -> Figure:
         panel.plot(
             len(best.history) - 1, best.history[-1], "o", ms=5, color=style.BLUE, label="after the last transport"
         )
-        panel.set_xlabel("rebirth round")
+        panel.set_xlabel("move")
         panel.set_ylabel("energy (nats)")
         panel.set_xlim(left=0)
-        title = (
-            f"Lowest energy {fit.energy:.1f} nats. Stopped: {best.reason}.\n"
-            f"Certificate: one more round splat changes the log evidence by at most {fit.certificate:+.2f} nats."
-        )
+        title = f"Lowest energy {fit.energy:.1f} nats. Stopped: {best.reason}.\nCertificate: {fit.optimality}."
         panel.set_title(style.wrap(title, 85), loc="left")
         style.legend(panel, ax is None)
         return figure

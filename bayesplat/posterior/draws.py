@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from bayesplat import collapsed
+from bayesplat import collapsed, symptoms
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.model import Problem, with_trend
 from bayesplat.posterior.teleport import redraw_shared, teleport
@@ -18,10 +18,6 @@ from bayesplat.priors.sites import draw
 
 BATCH = 64
 """Draws completed at a time: bounds memory at BATCH * n * k numbers."""
-
-
-MATTERS = 0.01
-"""Root mean square of a splat's term, in sds of y, below which it is left out of the counts of suspicious splats."""
 
 
 class Draw(NamedTuple):
@@ -71,29 +67,10 @@ def complete(problem: Problem, values: Sites, key: Key) -> Draw:
         loo_cdf=loo_cdf,
         log_prior={**log_prior, "amplitude": log_coefficients[:k].sum(), "trend": log_coefficients[k:].sum()},
         contribution=jnp.sqrt(jnp.mean(terms**2, 0)),
-        cancelling=_cancelling_pairs(terms),
-        spikes=_spikes(columns[:, :k], terms),
-        drifting=jnp.sum(jnp.max(columns[:, :k], 0) < 0.01).astype(f.dtype),
+        cancelling=symptoms.cancelling_pairs(terms),
+        spikes=symptoms.spikes(columns[:, :k], terms),
+        drifting=symptoms.drifting(columns[:, :k]),
     )
-
-
-def _cancelling_pairs(terms: Float[AnyArray, "n k"]) -> Float[AnyArray, ""]:
-    """Pairs whose terms are nearly opposite: cosine below -0.9 and a sum at most half as large as either term."""
-    gram = terms.T @ terms
-    square = jnp.diagonal(gram)
-    cosine = gram / jnp.sqrt(square[:, None] * square[None, :] + 1e-300)
-    total = square[:, None] + square[None, :] + 2 * gram
-    large = jnp.sqrt(square / terms.shape[0]) > MATTERS
-    pair = (cosine < -0.9) & (total < 0.25 * jnp.maximum(square[:, None], square[None, :]))
-    return jnp.sum(jnp.triu(pair & large[:, None] & large[None, :], 1)).astype(terms.dtype)
-
-
-def _spikes(heights: Float[AnyArray, "n k"], terms: Float[AnyArray, "n k"]) -> Float[AnyArray, ""]:
-    """Splats that matter and rest on fewer than 1.5 data: (sum h^2)^2 / sum h^4, the participation ratio."""
-    square = jnp.sum(heights**2, 0)
-    support = square**2 / (jnp.sum(heights**4, 0) + 1e-300)
-    matters = jnp.sqrt(jnp.mean(terms**2, 0)) > MATTERS
-    return jnp.sum(matters & (support < 1.5)).astype(terms.dtype)
 
 
 def complete_all(problem: Problem, values: Sites, key: Key) -> Draw:

@@ -13,7 +13,6 @@ from jaxtyping import Float, Int
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key, Sites
-from bayesplat.evaluate import heights
 from bayesplat.model import Problem, geometry, geometry_sites, with_trend
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import draw
@@ -54,7 +53,7 @@ def _log_weights(problem: Problem, values: Sites, slot: Int[AnyArray, ""], candi
     scale = spec.prior.scales({**values, **candidates}, problem.context, sigma) if own else scales[slot]
     rest = with_trend(scales.at[slot].set(0.0), columns.shape[1])
     system = collapsed.factor(columns, rest, problem.y, sd, problem.observed)
-    gain = collapsed.evidence_gain(system, heights(many.A, many.b, problem.x, spec.mother), scale)
+    gain = collapsed.evidence_gain(system, problem.columns(many.A, many.b), scale)
     A, b = jnp.asarray(now.A), jnp.asarray(now.b)
     penalty = jax.vmap(lambda scale, centre: spec.prior.log_penalty(A.at[slot].set(scale), b.at[slot].set(centre)))
     return gain + penalty(many.A, many.b)

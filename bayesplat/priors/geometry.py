@@ -106,6 +106,10 @@ class Lengths:
         """Prior median length, as a fraction of the box."""
         return jnp.sqrt(box.grid) if self.typical is None else jnp.asarray(self.typical)
 
+    def precision(self, box: Box) -> Float[AnyArray, ""]:
+        """Inverse square of the prior sd of a log length: what is known of it before any data."""
+        return jnp.asarray(self.spread**-2.0)
+
     def sites(self, k: int, family: Scale, box: Box) -> SiteTable:
         """Sites `location`, `spread` and `deviation`; the shears are the caller's `shear_sites`."""
         q = family.n_lengths(box.d)
@@ -141,11 +145,12 @@ class Lengths:
     def log_density(
         self, excess: Float[AnyArray, "k q"], location: Float[AnyArray, " q"], box: Box
     ) -> tuple[Float[AnyArray, " k"], Float[AnyArray, ""]]:
-        """Log prior of each splat's lengths and of the location, the spread held at its median.
+        """Log prior of each splat's lengths (0 at its mode) and of the location, the spread held at its median.
 
         Maximised over, the spread would collapse to 0; so point fits hold it and only samplers move it.
         """
-        per_splat = dist.StudentT(self.tails, location[None, :], self.spread).log_prob(excess).sum(-1)
+        deviation = (excess - location[None, :]) / self.spread
+        per_splat = -0.5 * (self.tails + 1) * jnp.log1p(deviation**2 / self.tails).sum(-1)
         return per_splat, dist.Normal(jnp.log(self.median(box)), self.uncertainty).log_prob(location).sum()
 
 
@@ -156,6 +161,10 @@ class FreeLengths(Lengths):
     def sites(self, k: int, family: Scale, box: Box) -> SiteTable:
         """The one site `excess`."""
         return {"excess": vector(dist.Uniform(jnp.log(box.floor), 0.0), k, family.n_lengths(box.d))}
+
+    def precision(self, box: Box) -> Float[AnyArray, ""]:
+        """Inverse variance of a log length uniform between the floor and the box."""
+        return 12 / jnp.log(box.floor) ** 2
 
     def excess(self, values: Sites) -> Float[AnyArray, "k q"]:
         """Log of each axis length beyond the floor, log(l - floor)."""
@@ -191,6 +200,11 @@ class Centres:
     def sites(self, k: int, box: Box) -> SiteTable:
         """The one site `centre`."""
         return {"centre": vector(dist.Uniform(-self.margin - 1e-6, 1 + self.margin + 1e-6), k, box.d)}
+
+    @property
+    def precision(self) -> float:
+        """Inverse variance of one coordinate of a centre: 12 over the square of the width of its range."""
+        return 12 / (1 + 2 * self.margin) ** 2
 
     def start(self, b: Float[AnyArray, "k d"]) -> Sites:
         """Values of the site at these centres, kept just inside the bounds."""

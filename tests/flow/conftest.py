@@ -1,50 +1,58 @@
-"""Runs of the flow shared by its tests: its functions take seconds to compile, so they are compiled once."""
+"""Runs of the flow shared by its tests: its pieces take seconds to compile, so they are compiled once."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import jax
 import pytest
 
-from bayesplat.flow import birth_death, reaction, run, start, transport
+from bayesplat.devices import inference
+from bayesplat.flow import run
 from bayesplat.flow.energy import NegLogEvidence
-from tests.flow.bumps import SETTINGS, energy_of, two_bumps
+from tests.flow.bumps import SETTINGS, bumps, energy_of
+
+PIECES = ("fill", "_transport", "certificate", "birth", "death", "split", "merge", "exact")
+COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 class Flows(NamedTuple):
-    """Runs of the flow on two data sets of one shape, and how often its pieces were traced after each of them."""
+    """Runs of the flow on two data sets of one shape, and what was compiled for each of them."""
 
     first: NegLogEvidence
     second: NegLogEvidence
     runs: list[run.Run]
     other: list[run.Run]
-    traced: list[dict[str, int]]
+    compiled: list[Counter]
+
+
+@pytest.fixture
+def float64():
+    """As the flow does it: JAX compiles again for other settings of a thread."""
+    with inference():
+        yield
 
 
 @pytest.fixture(scope="session")
-def traces():
-    """Counts of the calls of the functions that only run while JAX traces the flow's compiled pieces."""
-    count = dict.fromkeys(["lbfgs", "greedy", "rebirth", "exact"], 0)
+def compiled():
+    """Counts of the compilations of the flow's pieces from here on."""
+    count = Counter()
 
-    def counted(name, function):
-        def call(*args):
-            count[name] += 1
-            return function(*args)
+    def listen(event, duration, **about):
+        name = about.get("fun_name", "").removeprefix("jit(").removesuffix(")")
+        count.update([name] if event == COMPILED and name in PIECES else [])
 
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((transport, "lbfgs"), (start, "greedy"), (reaction, "exact")):
-            patch.setattr(module, name, counted(name, getattr(module, name)))
-        patch.setattr(birth_death, "weakest", counted("rebirth", birth_death.weakest))
-        yield count
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield count
+    jax.monitoring.unregister_event_duration_listener(listen)
 
 
 @pytest.fixture(scope="session")
-def flows(traces):
-    first, second = energy_of(two_bumps(0.25, 0.7)), energy_of(two_bumps(0.4, 0.85))
+def flows(compiled):
+    first, second = energy_of(bumps(0.25, 0.7)), energy_of(bumps(0.4, 0.85))
     runs, counts = [], []
     for energy in (first, second):
-        with jax.enable_x64(True):
+        before = Counter(compiled)
+        with inference():
             runs.append(run.run_flow(energy, jax.random.key(0), 2, SETTINGS))
-        counts.append(dict(traces))
+        counts.append(compiled - before)
     return Flows(first, second, *runs, counts)

@@ -1,196 +1,284 @@
-"""The flow's energy, its births and deaths and its masses, against dense linear algebra at one position."""
+"""The flow's energies, and what they say of single splats, against dense algebra at one position."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from jax.flatten_util import ravel_pytree
 
-from bayesplat import collapsed
-from bayesplat.flow import birth_death, reaction
-from bayesplat.trend import PRIOR_SD
-from tests.flow.bumps import K, N, X
+from bayesplat.devices import inference
+from bayesplat.flow import energy as energies
+from bayesplat.flow import reaction
+from bayesplat.flow.position import Particles, particles
+from tests.flow.bumps import problem_of
+from tests.flow.dense import Dense, Splats
 
+N, K, PENALTY, NEW = 30, 4, 1e-2, 3
 LIVE = np.array([True, True, False, True])
+KINDS = {
+    "evidence": energies.neg_log_evidence,
+    "joint": energies.neg_log_joint,
+    "squares": lambda problem: energies.squared_error(problem, PENALTY),
+}
+kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_the_flow():
+    with inference():
+        yield
+
+
+def splats(k, seed):
+    """Oblique splats anywhere in the square."""
+    rng = np.random.default_rng(seed)
+    excess, shear, centre = rng.normal(-1.6, 0.3, (k, 2)), rng.normal(0, 0.5, (k, 1)), rng.uniform(0.1, 0.9, (k, 2))
+    return Particles(*map(jnp.asarray, (excess, shear, centre)))
+
+
+def square(trend):
+    """Two inputs, oblique splats, three missing data."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(N, 2))
+    y = np.sin(5 * x[:, 0]) * x[:, 1] + 0.1 * rng.normal(size=N)
+    return problem_of(np.where(np.arange(N) % 10 == 3, np.nan, y), x, K, trend=trend)
 
 
 @pytest.fixture(scope="module")
-def here(flows):
-    """The energy of the first data set and a position off its minimum; the dead splat is far from the others."""
-    with jax.enable_x64(True):
-        position = jax.tree.map(jnp.asarray, flows.runs[0].state.position)
-        centre = (position.centre + 0.03).at[2].set(9.0)
-        yield flows.first, position._replace(centre=centre, log_tau=position.log_tau + 0.2)
+def made():
+    """The energies; that of the paper without a trend, of which the paper knows nothing."""
+    return {kind: make(square("none" if kind == "squares" else "linear")) for kind, make in KINDS.items()}
 
 
 @pytest.fixture(scope="module")
-def value_and_grad(here):
-    compiled = eqx.filter_jit(jax.value_and_grad(lambda position, live: here[0].value(position, live)))
-    return lambda position, live=LIVE: jax.tree.map(np.asarray, compiled(position, jnp.asarray(live)))
+def problem(made):
+    return made["evidence"].problem
 
 
 @pytest.fixture(scope="module")
-def around(here):
-    """What births, deaths and the reaction say at the position, from one compiled pass."""
-    energy, position = here
+def position(made):
+    """A position far from any minimum."""
+    at = made["evidence"].start(K)
+    noise = {"sigma": at.noise["sigma"] + 0.3}
+    moved = splats(K, 1)._asdict() | {"location": at.location + 0.2, "log_tau": at.log_tau - 0.4, "noise": noise}
+    return at._replace(**moved)
 
-    def look(position, live, key):
-        slot = birth_death.weakest(energy, position, live, key, 0.0)
-        birth = birth_death.certificate(energy, position, live, key, 0.0)
-        warm = birth_death.certificate(energy, position, live, key, 3.0)
-        born, alive = birth_death.give_birth(position, jnp.asarray(2), birth), live.at[2].set(True)
+
+CANDIDATES = splats(NEW, 2)
+TRIALS = np.random.default_rng(3).normal(size=(N, NEW))
+
+
+@pytest.fixture(scope="module")
+def compiled(made):
+    """All that an energy says at a position: one compilation for each energy."""
+
+    def look(energy, at, live):
+        system = energy.system(at, live)
+        value, gradient = jax.value_and_grad(energy.value)(at, live)
         return {
-            "slot": slot,
-            "birth": birth,
-            "warm": warm,
-            "before": collapsed.log_density(energy.system(position, live)),
-            "after": collapsed.log_density(energy.system(born, alive)),
-            "born": born,
-            "masses": reaction.exact(energy, position, live),
-            "reborn": birth_death.rebirth(energy, born, alive, key, jnp.asarray(0.0)),
+            "value": value,
+            "gradient": gradient,
+            "residual": energy.residual(at, live),
+            "variation": energy.first_variation(at, live, TRIALS),
+            "gain": energy.gain(system, at, CANDIDATES),
+            "worth": energy.worth(system, at),
+            "masses": reaction.exact(energy, at, live),
+            "spread": energy.spread(system, K),
         }
 
-    return jax.tree.map(np.asarray, jax.jit(look)(position, jnp.asarray(LIVE), jax.random.key(0)))
-
-
-class Dense:
-    """The same model by NumPy, one input and a constant trend."""
-
-    def __init__(self, energy, position):
-        self.problem, self.position = energy.problem, position
-        self.sigma = float(np.exp(position.noise["sigma"]))
-        self.floor = 0.25 * float(min(self.problem.spacing, self.problem.grid))
-
-    def column(self, centre, length):
-        return np.exp(-0.5 * ((X[:, 0] - centre) / length) ** 2)
-
-    def columns(self, live):
-        at = self.position
-        lengths = np.exp(np.asarray(at.excess)[:, 0]) + self.floor
-        splats = [self.column(b, length) for b, length in zip(np.asarray(at.centre)[:, 0], lengths, strict=True)]
-        return np.column_stack([np.array(splats)[live].T, np.ones(N)])
-
-    def scales(self, count):
-        return np.append(np.full(count, float(np.exp(self.position.log_tau))), PRIOR_SD)
-
-    def covariance(self, columns):
-        scaled = columns * self.scales(columns.shape[1] - 1)
-        return scaled @ scaled.T + (self.sigma**2 + 1e-10) * np.eye(N)
-
-    def log_evidence(self, columns):
-        return stats.multivariate_normal(np.zeros(N), self.covariance(columns)).logpdf(np.asarray(self.problem.y))
-
-    def masses(self, live):
-        columns = self.columns(live)
-        prior = self.scales(columns.shape[1] - 1) ** 2
-        return prior * (columns.T @ np.linalg.solve(self.covariance(columns), np.asarray(self.problem.y)))
+    one_pass = eqx.filter_jit(look)
+    return lambda kind, at, live=LIVE: jax.tree.map(np.asarray, one_pass(made[kind], at, jnp.asarray(live)))
 
 
 @pytest.fixture(scope="module")
-def dense(here):
-    return Dense(*here)
+def seen(compiled, position):
+    return {kind: compiled(kind, position) for kind in KINDS}
 
 
-def repulsion(length, b):
-    """Log of prod (1 - c^2) over pairs of splats, c their Bhattacharyya coefficient."""
-    i, j = np.triu_indices(len(b), 1)
-    width = length[i] ** 2 + length[j] ** 2
-    c = np.sqrt(2 * length[i] * length[j] / width) * np.exp(-0.25 * (b[i] - b[j]) ** 2 / width)
-    return np.log(1 - c**2).sum()
+@pytest.fixture(scope="module")
+def dense(made, position):
+    """The same position by NumPy, with the amplitude scale and the noise that each energy takes."""
+    own = {"evidence": {}, "joint": {"scale": TYPICAL}, "squares": {"scale": PENALTY**-0.5, "sd": np.sqrt(N - 3)}}
+    return {kind: Dense(made[kind], position, LIVE, **own[kind]) for kind in KINDS}
 
 
-def test_energy_is_minus_the_log_evidence_and_log_prior(here, value_and_grad, dense):
-    """The prior: lengths, their location, tau and noise, with the log volume of every splat and their repulsion."""
-    _, at = here
-    median, tau = 0.5 * np.log(1 / N), np.log(1 / np.sqrt(K * 0.15))
-    excess = np.asarray(at.excess)[LIVE, 0]
-    log_prior = (
-        stats.t(4, float(at.location[0]), 0.6).logpdf(excess).sum()
-        + stats.norm(median, 0.7).logpdf(float(at.location[0]))
-        + stats.norm(tau, 1.0).logpdf(float(at.log_tau))
-        + stats.halfnorm.logpdf(dense.sigma)
-        + np.log(dense.sigma)
-        + np.log(np.exp(excess) + dense.floor).sum()
-        + repulsion(np.exp(excess) + dense.floor, np.asarray(at.centre)[LIVE, 0])
-    )
-    found, _ = value_and_grad(at)
-    np.testing.assert_allclose(found, -(dense.log_evidence(dense.columns(LIVE)) + log_prior), rtol=1e-8)
+TYPICAL = 1 / np.sqrt(K * 0.15)  # of an amplitude under the ridge prior
+MEDIAN = N ** (-1 / 4)  # of a length
 
 
-def test_gradient_of_the_energy_equals_finite_differences(here, value_and_grad):
-    flat, unravel = jax.flatten_util.ravel_pytree(here[1])
-    direction, step = np.random.default_rng(0).normal(size=flat.shape), 1e-6
-    gradient = jax.flatten_util.ravel_pytree(value_and_grad(here[1])[1])[0]
-    up, down = (value_and_grad(unravel(flat + sign * step * direction))[0] for sign in (1, -1))
-    np.testing.assert_allclose(gradient @ direction, (up - down) / (2 * step), rtol=1e-5)
+def prior(dense):
+    own = dense.splats.log_prior(np.asarray(dense.position.location))
+    return own[LIVE].sum() + dense.log_shared(MEDIAN, TYPICAL)
 
 
-def test_dead_splats_out_of_reach_count_for_nothing(here, value_and_grad):
-    _, at = here
-    moved = at._replace(centre=at.centre.at[2].add(1.0), excess=at.excess.at[2].add(0.5))
-    assert value_and_grad(moved)[0] == value_and_grad(at)[0]
-    assert value_and_grad(moved, np.ones(K, bool))[0] != value_and_grad(at, np.ones(K, bool))[0]
+# ---------------------------------------------------------------- values
 
 
-def test_masses_are_the_conditional_mean(around, dense):
-    amplitude, trend = around["masses"]
-    expected = dense.masses(LIVE)
-    np.testing.assert_allclose(amplitude[LIVE], expected[:-1], rtol=1e-7)
-    np.testing.assert_allclose(trend, expected[-1:], rtol=1e-7)
+def test_evidence_is_integrated_over_amplitudes_and_splats_pay_their_occam_factors(seen, dense):
+    cost = dense["evidence"].information(dense["evidence"].splats, np.diag(dense["evidence"].moments()))
+    assert (cost[LIVE] > 0.5).all()
+    expected = -(dense["evidence"].log_evidence() + prior(dense["evidence"]) - cost[LIVE].sum())
+    np.testing.assert_allclose(seen["evidence"]["value"], expected, rtol=1e-8)
+
+
+def test_joint_is_maximised_over_amplitudes(seen, dense):
+    """Up to the normalising constants of the amplitudes, whose scale is held."""
+    at = dense["joint"]
+    log_noise = at.y.size * np.log(np.sqrt(2 * np.pi) * at.sd)
+    np.testing.assert_allclose(seen["joint"]["value"], at.data_term() + log_noise - prior(at), rtol=1e-8)
+
+
+def test_squared_error_is_that_of_the_ridge_solution(seen, dense):
+    at = dense["squares"]
+    columns, _ = at.system()
+    amplitude, _ = at.coefficients()
+    expected = 0.5 * np.mean((columns @ amplitude - at.y) ** 2) + 0.5 * PENALTY * np.sum(amplitude**2)
+    np.testing.assert_allclose(seen["squares"]["value"], expected, rtol=1e-9)
+
+
+@kinds
+def test_gradient_equals_finite_differences(seen, compiled, position, kind):
+    flat, unravel = ravel_pytree(position)
+    gradient = ravel_pytree(seen[kind]["gradient"])[0]
+    for seed in range(3):
+        direction, step = np.random.default_rng(seed).normal(size=flat.shape), 1e-5
+        up, down = (compiled(kind, unravel(flat + sign * step * direction))["value"] for sign in (1, -1))
+        np.testing.assert_allclose(gradient @ direction, (up - down) / (2 * step), rtol=1e-5)
+
+
+@kinds
+def test_dead_splats_count_for_nothing(seen, compiled, position, kind):
+    moved = position._replace(centre=position.centre.at[2].add(0.7), excess=position.excess.at[2].add(0.5))
+    assert compiled(kind, moved)["value"] == seen[kind]["value"]
+    everyone = np.ones(K, bool)
+    assert compiled(kind, moved, everyone)["value"] != compiled(kind, position, everyone)["value"]
+    assert not particles(seen[kind]["gradient"]).centre[2].any()
+
+
+# ---------------------------------------------------------------- the collapsed system
+
+
+@kinds
+def test_half_the_square_of_the_residual_is_the_data_term(seen, dense, kind):
+    np.testing.assert_allclose(0.5 * np.sum(seen[kind]["residual"] ** 2), dense[kind].data_term(), rtol=1e-9)
+
+
+@kinds
+def test_masses_are_those_of_least_squares(seen, dense, kind):
+    amplitude, trend = seen[kind]["masses"]
+    mean, covariance = dense[kind].coefficients()
+    np.testing.assert_allclose(amplitude[LIVE], mean[:3], rtol=1e-7)
+    np.testing.assert_allclose(trend, mean[3:], rtol=1e-7)
     assert amplitude[2] == 0.0
+    spread = covariance[:3, :3] if kind == "evidence" else np.zeros((3, 3))
+    np.testing.assert_allclose(seen[kind]["spread"][np.ix_(LIVE, LIVE)], spread, rtol=1e-7)
+    assert not seen[kind]["spread"][2].any()
 
 
-def test_certificate_is_the_evidence_that_the_birth_adds(around, dense):
-    birth = around["birth"]
-    np.testing.assert_allclose(birth.gain, around["after"] - around["before"], rtol=1e-8)
-    columns = dense.columns(LIVE)
-    born = dense.column(birth.centre[0], np.exp(birth.excess[0]) + dense.floor)
-    gain = dense.log_evidence(np.column_stack([born, columns])) - dense.log_evidence(columns)
-    np.testing.assert_allclose(birth.gain, gain, rtol=1e-6)
+@kinds
+def test_first_variation_is_the_slope_of_the_data_term(problem, seen, dense, kind):
+    """The other amplitudes are solved for again at each amplitude of the new column."""
+    observed = np.asarray(problem.observed) > 0
+    for column, slope in zip(TRIALS[observed].T, seen[kind]["variation"], strict=True):
+        up, down = (dense[kind].data_term(given=sign * 1e-3 * column) for sign in (1, -1))
+        np.testing.assert_allclose((up - down) / 2e-3, slope, rtol=1e-6)
 
 
-def gains(dense):
-    """Evidence added by every round splat at a datum with a length on the ladder."""
-    columns = dense.columns(LIVE)
-    ladder = np.geomspace(2 * dense.floor, 0.5, birth_death.RUNGS)
-    tried = [np.column_stack([dense.column(x, length), columns]) for length in ladder for x in X[:, 0]]
-    return np.array([dense.log_evidence(one) for one in tried]) - dense.log_evidence(columns)
+# ---------------------------------------------------------------- what a splat is worth
 
 
-def test_birth_is_the_best_of_all_data_and_lengths_unless_it_is_warm(around, dense):
-    every = gains(dense)
-    np.testing.assert_allclose(around["birth"].gain, every.max(), rtol=1e-6)
-    assert around["warm"].gain < every.max() - 1e-6
-    assert np.abs(every - around["warm"].gain).min() < 1e-6
+@pytest.fixture(scope="module")
+def born(problem):
+    return Splats(problem, CANDIDATES)
 
 
-def test_a_birth_is_round_and_takes_only_its_slot(here, around):
-    _, at = here
-    born, birth = around["born"], around["birth"]
-    np.testing.assert_array_equal(born.centre[2], birth.centre)
-    np.testing.assert_array_equal(born.excess[2], birth.excess)
-    assert np.abs(X[:, 0] - birth.centre[0]).min() < 1e-12
-    for before, after in zip(at[:3], born[:3], strict=True):
-        np.testing.assert_array_equal(np.delete(after, 2, 0), np.delete(before, 2, 0))
-    jax.tree.map(np.testing.assert_array_equal, tuple(born[3:]), tuple(at[3:]))
+def test_gain_of_evidence_and_its_cost_are_those_of_adding_the_splat(seen, dense, born):
+    at = dense["evidence"]
+    evidence, net = seen["evidence"]["gain"]
+    expected = [at.log_evidence(extra=column[:, None]) - at.log_evidence() for column in born.columns.T]
+    np.testing.assert_allclose(evidence, expected, atol=1e-6)
+    moments = []
+    for column in born.columns.T:
+        mean, covariance = at.coefficients(extra=column[:, None])
+        moments.append(mean[3] ** 2 + covariance[3, 3])
+    np.testing.assert_allclose(evidence - net, at.cost(born, np.array(moments)), rtol=1e-6)
 
 
-def loss(dense, live):
-    """Evidence lost with each of the live splats; infinite for the dead one."""
-    full = dense.log_evidence(dense.columns(live))
-    rest = [dense.log_evidence(dense.columns(live & (np.arange(K) != i))) for i in range(K)]
-    return np.where(live, full - np.array(rest), np.inf)
+@pytest.mark.parametrize("kind", ["joint", "squares"])
+def test_gain_is_the_fall_of_the_data_term(seen, dense, born, kind):
+    at, (gain, net) = dense[kind], seen[kind]["gain"]
+    expected = [at.data_term() - at.data_term(extra=column[:, None]) for column in born.columns.T]
+    np.testing.assert_allclose(gain, expected, rtol=1e-6)
+    own = born.log_prior(np.asarray(at.position.location)) if kind == "joint" else 0.0
+    np.testing.assert_allclose(net, gain + own, rtol=1e-6)
 
 
-def test_the_weakest_splat_dies(around, dense):
-    assert around["slot"] == np.argmin(loss(dense, LIVE))
-    born = Dense.__new__(Dense)
-    born.__dict__ = {**dense.__dict__, "position": around["born"]}
-    changed = np.flatnonzero((around["reborn"].excess != around["born"].excess).any(1))
-    assert list(changed) == [np.argmin(loss(born, np.ones(K, bool)))]
+def placed(position, i):
+    """The position with a candidate in the dead slot."""
+    pairs = zip(particles(position), CANDIDATES, strict=True)
+    return position._replace(**Particles(*(leaf.at[2].set(new[i]) for leaf, new in pairs))._asdict())
 
 
-def test_rebirth_keeps_every_shape(here, around):
-    assert jax.tree.map(jnp.shape, around["reborn"]) == jax.tree.map(jnp.shape, here[1])
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(around["reborn"]))
+@pytest.mark.parametrize("kind", ["joint", "squares"])
+def test_the_energy_falls_by_the_gain_and_rises_again_by_the_worth(seen, compiled, position, kind):
+    for i, net in enumerate(seen[kind]["gain"][1]):
+        after = compiled(kind, placed(position, i), np.ones(K, bool))
+        np.testing.assert_allclose(seen[kind]["value"] - after["value"], net, rtol=1e-6)
+        np.testing.assert_allclose(after["worth"][2], net, rtol=1e-6)
+
+
+def test_worth_of_evidence_is_what_removing_the_splat_costs(seen, dense):
+    """The evidence exactly; of the Occam factors and priors, those of the splat itself."""
+    at = dense["evidence"]
+    lost = [at.log_evidence() - at.log_evidence(at.without(i)) for i in np.flatnonzero(LIVE)]
+    cost = at.cost(at.splats, np.diag(at.moments()))[LIVE]
+    np.testing.assert_allclose(seen["evidence"]["worth"][LIVE], lost - cost, rtol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["joint", "squares"])
+def test_worth_is_the_rise_of_the_energy(seen, compiled, position, kind):
+    for i in np.flatnonzero(LIVE):
+        without = compiled(kind, position, LIVE & (np.arange(K) != i))["value"]
+        np.testing.assert_allclose(seen[kind]["worth"][i], without - seen[kind]["value"], rtol=1e-6)
+
+
+def test_splats_out_of_each_others_reach_are_worth_what_the_energy_says():
+    """Where no other splat's second moment moves, gain and worth are the whole change of the energy."""
+    x = np.concatenate([np.linspace(low, low + 0.1, 8) for low in (0.0, 0.45, 0.9)])[:, None]
+    y = np.sin(9 * x[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=24)
+    energy = energies.neg_log_evidence(problem_of(y, x, 2, trend="none"))
+    at = energy.start(2)
+    at = at._replace(centre=jnp.array([[0.05], [0.95]]), excess=jnp.full((2, 1), np.log(0.02)))
+    second = jax.tree.map(lambda leaf: leaf[1:], particles(at))
+
+    def look(at, live):
+        system = energy.system(at, live)
+        return energy.value(at, live), energy.gain(system, at, second)[1], energy.worth(system, at)
+
+    look = jax.jit(look)
+    (alone, gain, _), (both, _, worth) = (look(at, jnp.asarray([True, other])) for other in (False, True))
+    np.testing.assert_allclose(gain[0], alone - both, rtol=1e-9)
+    np.testing.assert_allclose(worth[1], alone - both, rtol=1e-9)
+
+
+# ---------------------------------------------------------------- what the energies are made of
+
+
+def test_tolerance_is_a_thousandth_of_a_nat_or_of_the_squares(made):
+    value = jnp.asarray(20.0)
+    assert {kind: float(energy.tolerance(value)) for kind, energy in made.items()} == {
+        "evidence": 1e-3,
+        "joint": 1e-3,
+        "squares": 0.02,
+    }
+
+
+def test_a_start_is_strongly_typed_and_in_the_middle(made):
+    at = made["evidence"].start(3)
+    assert not any(leaf.weak_type for leaf in jax.tree.leaves(at))
+    assert all(leaf.dtype == float for leaf in jax.tree.leaves(at))
+    np.testing.assert_array_equal(at.centre, np.full((3, 2), 0.5))
+    np.testing.assert_array_equal(at.shear, 0.0)
+    np.testing.assert_allclose(np.exp(at.excess), MEDIAN)
+    np.testing.assert_allclose(np.exp(at.location), MEDIAN)

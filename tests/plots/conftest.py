@@ -44,4 +44,5 @@ def point_fit(posterior):
 def make_run(energy, live, amplitude):
     state = State({}, live, np.asarray(energy))
     history = np.array([energy + 9.0, energy + 2.0, energy])
-    return Run(state, amplitude, np.zeros(1), history, 1.25, "no rebirth lowered the energy in 25 tries", 0.1)
+    alive = np.full(history.size, live.sum())
+    return Run(state, amplitude, np.zeros(1), history, alive, 1.25, "no move lowered the energy in 30 tries", 0.1)

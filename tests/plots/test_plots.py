@@ -163,9 +163,9 @@ def test_flow_shows_every_start_and_why_it_stopped(point_fit):
     fit = point_fit(1)
     figure = plots.flow(fit)
     figure.draw_without_rendering()
-    assert "no rebirth lowered the energy" in texts(figure)
-    assert "+1.25 nats" in texts(figure)
-    assert "rebirth round" in texts(figure)
+    assert "no move lowered the energy" in texts(figure)
+    assert "1.25 nats" in texts(figure)
+    assert "move" in texts(figure)
     assert legend_of(figure) == ["other starts", "best start", "after the last transport"]
     histories = [line.get_ydata() for line in figure.axes[0].lines if len(line.get_ydata()) > 1]
     assert len(histories) == 3

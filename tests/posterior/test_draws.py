@@ -8,6 +8,7 @@ from posterior.problems import OVERLAP, N, X, problem_of
 from scipy import stats
 from statistical import P_VALUE, law_p_value, mean_p_value
 
+from bayesplat import symptoms
 from bayesplat.likelihoods import StudentT
 from bayesplat.posterior import draws
 from bayesplat.priors import Repulsive, Ridge
@@ -155,14 +156,14 @@ SPIKES = {
 @pytest.mark.parametrize("name", PAIRS)
 def test_cancelling_pairs_are_counted(name, x64):
     terms, count = PAIRS[name]
-    assert draws._cancelling_pairs(np.column_stack(terms)) == count
+    assert symptoms.cancelling_pairs(np.column_stack(terms)) == count
 
 
 @pytest.mark.parametrize("name", SPIKES)
 def test_spikes_on_one_datum_are_counted(name, x64):
     heights, amplitude, count = SPIKES[name]
     heights = np.column_stack(heights)
-    assert draws._spikes(heights, heights * amplitude) == count
+    assert symptoms.spikes(heights, heights * amplitude) == count
 
 
 def test_drifting_splats_reach_no_datum(completed):

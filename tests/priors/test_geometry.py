@@ -101,14 +101,27 @@ def test_starts_give_the_lengths_they_are_asked_for(x64):
 
 
 def test_the_density_of_point_fits_is_that_of_the_sites_with_the_spread_held(x64):
+    """Up to a constant: the lengths of each splat are 0 at their mode, so that a splat without mass costs nothing."""
     rng, lengths = np.random.default_rng(0), Lengths(spread=0.5)
     excess, location = rng.normal(size=(5, 3)) - 2, rng.normal(size=3) - 2
     per_splat, shared = lengths.log_density(excess, location, BOX)
     values, table = lengths.start(excess, location, BOX), lengths.sites(5, Full(), BOX)
-    expected = table["deviation"].log_prob(values["deviation"]) - 15 * np.log(0.5)
+    mode = table["deviation"].log_prob(np.zeros((5, 3)))
     assert per_splat.shape == (5,)
-    np.testing.assert_allclose(per_splat.sum(), expected, rtol=1e-12)
+    np.testing.assert_allclose(per_splat.sum(), table["deviation"].log_prob(values["deviation"]) - mode, rtol=1e-12)
     np.testing.assert_allclose(shared, table["location"].log_prob(location), rtol=1e-12)
+    np.testing.assert_array_equal(lengths.log_density(location[None], location, BOX)[0], 0.0)
+
+
+def test_precisions_are_inverse_variances_of_the_priors(x64):
+    """Of log lengths as wide as the median spread, of uniform log lengths and of uniform centres."""
+    rng, lengths = np.random.default_rng(0), Lengths(spread=0.5)
+    np.testing.assert_allclose(lengths.precision(BOX), 1 / 0.5**2)
+    uniform = rng.uniform(np.log(FLOOR), 0.0, 200_000)
+    np.testing.assert_allclose(FreeLengths().precision(BOX), 1 / uniform.var(), rtol=0.01)
+    for margin in (0.0, 0.1, 0.5):
+        centres = rng.uniform(-margin, 1 + margin, 200_000)
+        np.testing.assert_allclose(Centres(margin).precision, 1 / centres.var(), rtol=0.01)
 
 
 def test_free_lengths_are_flat_inside_and_walled_outside(x64):

@@ -1,0 +1,120 @@
+"""The certificate: how far from optimal the flow can be, as the most that one further splat could lower the energy.
+
+In measure space the energy is minimal where no splat (A, b) has a first variation that outweighs its cost. The sup over
+(A, b) is estimated by multi-start ascent: from the best datum on every rung of a ladder of lengths, shaped like the
+residual around it. Where it is exceeded is where the Fisher-Rao flow would create mass: births are its argmax.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Bool, Float
+
+from bayesplat import collapsed
+from bayesplat._typing import AnyArray, Key
+from bayesplat.collapsed import Collapsed
+from bayesplat.flow.energy import Energy
+from bayesplat.flow.position import Particles, Position, geometry
+
+RUNGS, ROWS, ASCENT = 8, 128, 20
+"""Lengths on the ladder; data tried as centres on each rung; steps of the ascent."""
+
+
+class Candidates(NamedTuple):
+    """The best splat found from every rung."""
+
+    at: Particles  # RUNGS particles
+    gain: Float[AnyArray, " c"]  # how far the energy falls when it joins, net of its cost
+
+
+def certificate(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Candidates:
+    """Local maxima over (A, b) of what one more splat would lower the energy by."""
+    system = energy.system(position, live)
+    ladder = _ladder(energy, system, position, key)
+    return _ascend(energy, system, position, _shaped(energy, system, ladder))
+
+
+def ladder_birth(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
+) -> Particles:
+    """One round splat among the best of every rung, without ascent: cheap, for starts."""
+    where, which = jax.random.split(key)
+    system = energy.system(position, live)
+    ladder = _ladder(energy, system, position, where)
+    gain, _ = energy.gain(system, position, ladder)
+    return best_of(Candidates(ladder, gain), which, temperature)
+
+
+def _ladder(energy: Energy, system: Collapsed, position: Position, key: Key) -> Particles:
+    """The best round splat of each length among data points as centres."""
+    problem = energy.problem
+    n = problem.x.shape[0]
+    rows = min(n, ROWS)
+    weight = problem.observed / jnp.sum(problem.observed)
+    centres = problem.x[jax.random.choice(key, n, (rows,), replace=False, p=weight)]
+    lengths = jnp.geomspace(2 * problem.box.floor, 0.5, RUNGS)
+    gain, _ = energy.gain(system, position, _round(energy, jnp.repeat(lengths, rows), jnp.tile(centres, (RUNGS, 1))))
+    return _round(energy, lengths, centres[jnp.argmax(gain.reshape(RUNGS, rows), axis=1)])
+
+
+def _round(energy: Energy, lengths: Float[AnyArray, " c"], centres: Float[AnyArray, "c d"]) -> Particles:
+    family, d = energy.problem.spec.scale_family, energy.problem.d
+    excess = jnp.log(lengths - energy.problem.box.floor)
+    shear = jnp.zeros((lengths.size, family.n_shears(d)), centres.dtype)
+    return Particles(jnp.broadcast_to(excess[:, None], (lengths.size, family.n_lengths(d))), shear, centres)
+
+
+def _shaped(energy: Energy, system: Collapsed, at: Particles) -> Particles:
+    """The same candidates with the shape of the residual near them: its weighted covariance, volume kept."""
+    problem, family = energy.problem, energy.problem.spec.scale_family
+    if problem.d == 1:
+        return at
+    round_ = geometry(problem, at)
+    share = problem.columns(round_.A, round_.b) * collapsed.left_over(system)[:, None]
+    weight = jnp.maximum(share * jnp.sign(jnp.sum(share, 0)), 0.0)  # of each datum in the first variation
+    offset = problem.x[:, None, :] - round_.b[None, :, :]
+    covariance = jnp.einsum("nc,nca,ncb->cab", weight, offset, offset) / (jnp.sum(weight, 0)[:, None, None] + 1e-12)
+    size = jnp.exp(2 * round_.log_det / problem.d)
+    A = jnp.linalg.cholesky(covariance + 0.1 * size[:, None, None] * jnp.eye(problem.d))
+    log_det = jnp.sum(jnp.log(jnp.diagonal(A, axis1=1, axis2=2)), 1)
+    A = A * jnp.exp((round_.log_det - log_det) / problem.d)[:, None, None]
+    log_lengths, shear = jax.vmap(family.unconstrain)(A)
+    excess = jnp.log(jnp.maximum(jnp.exp(log_lengths) - problem.box.floor, 0.1 * problem.box.floor))
+    return Particles(excess, shear, at.centre)
+
+
+def _ascend(energy: Energy, system: Collapsed, position: Position, start: Particles) -> Candidates:
+    """Gradient ascent of the net gain of all candidates side by side; the best point of each path."""
+    size = jnp.exp(geometry(energy.problem, start).log_det / energy.problem.d)[:, None]
+
+    def place(moved: Particles) -> Particles:  # centres move in units of the candidate's size
+        return moved._replace(centre=start.centre + size * moved.centre)
+
+    def net(moved: Particles) -> tuple[AnyArray, AnyArray]:
+        _, gain = energy.gain(system, position, place(moved))
+        return jnp.sum(jnp.where(jnp.isfinite(gain), gain, 0.0)), gain
+
+    optimiser = optax.adam(0.1)
+
+    def step(carry: tuple, _: None) -> tuple[tuple, None]:
+        moved, state, best, most = carry
+        (_, gain), slope = jax.value_and_grad(net, has_aux=True)(moved)
+        better = gain > most
+        best = jax.tree.map(lambda a, b: jnp.where(better[:, None], a, b), moved, best)
+        updates, state = optimiser.update(jax.tree.map(jnp.negative, slope), state)
+        return (optax.apply_updates(moved, updates), state, best, jnp.where(better, gain, most)), None
+
+    moved = start._replace(centre=jnp.zeros_like(start.centre))
+    lowest = jnp.full(start.centre.shape[0], -jnp.inf, start.centre.dtype)
+    (_, _, best, most), _ = jax.lax.scan(step, (moved, optimiser.init(moved), moved, lowest), length=ASCENT)
+    return Candidates(place(best), most)
+
+
+def best_of(candidates: Candidates, key: Key, temperature: Float[AnyArray, ""] | float) -> Particles:
+    """One candidate: the best at temperature 0, else by Gumbel noise of that share of the spread of gains."""
+    gain = candidates.gain
+    spread = temperature * jnp.maximum(jnp.max(gain) - jnp.median(gain), 1e-12)
+    best = jnp.argmax(gain + spread * jax.random.gumbel(key, gain.shape, gain.dtype))
+    return jax.tree.map(lambda leaf: leaf[best], candidates.at)

@@ -1,0 +1,102 @@
+"""What went wrong with a point fit, and what to do about it: the failures of splats that daniels2025splat names."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from bayesplat import symptoms
+from bayesplat.devices import inference
+from bayesplat.evaluate import heights
+from bayesplat.measure import SplatMeasure
+
+AGREE = 2.0
+"""Nats between the two best starts above which they found different fits."""
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """Symptoms of a point fit, and one plain sentence for each that matters."""
+
+    table: pd.DataFrame
+    signs: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.signs
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table."""
+        return self.table
+
+    def __str__(self) -> str:
+        signs = [f"! {sign}" for sign in self.signs] or ["Nothing wrong with the splats."]
+        return "\n".join([f"Point fit\n{self.table.to_string(header=False)}", *signs])
+
+    __repr__ = __str__
+
+
+def report(
+    measure: SplatMeasure,
+    x: Float[np.ndarray, "n d"],
+    sd: float,
+    energies: list[float],
+    certificate: float,
+    spent: bool,
+) -> FitReport:
+    """Judge the splats of a fit at its data; sd is that of y, `spent` whether the budget ended the best start."""
+    live = np.asarray(measure.live)
+    k, used = live.size, int(live.sum())
+    with inference():
+        columns = heights(measure.A[live], measure.b[live], x, measure.mother)
+        terms = columns * np.asarray(measure.amplitude)[live, 0] / sd
+        counts = {
+            "cancelling": int(symptoms.cancelling_pairs(terms)),
+            "spikes": int(symptoms.spikes(columns, terms)),
+            "drifting": int(symptoms.drifting(columns)),
+        }
+    low, high = x.min(0), x.max(0)
+    b = np.asarray(measure.b)[live]
+    outside = int(np.any((b < low) | (b > high), axis=1).sum())
+    apart = float(np.ptp(np.sort(energies)[:2]))
+    rows = [
+        ("live splats", f"{used} of {k}"),
+        ("cancelling pairs", counts["cancelling"]),
+        ("spikes on one datum", counts["spikes"]),
+        ("splats that reach no datum", counts["drifting"]),
+        ("centres outside the data", outside),
+        ("best two starts apart", f"{apart:.2f} nats" if len(energies) > 1 else "one start only"),
+        ("one more splat would gain", f"{certificate:.2f} nats at most"),
+    ]
+    table = pd.DataFrame(rows, columns=["symptom", "value"]).set_index("symptom")
+    return FitReport(table, _signs(counts, outside, used, k, apart, certificate, spent, measure))
+
+
+def _signs(
+    counts: dict[str, int],
+    outside: int,
+    used: int,
+    k: int,
+    apart: float,
+    certificate: float,
+    spent: bool,
+    measure: SplatMeasure,
+) -> tuple[str, ...]:
+    heavy = not measure.mother.has_covariance(measure.b.shape[1])
+    sentences = {
+        f"{counts['cancelling']} pairs of splats cancel in one place: f is right, its splats are not to be read one by "
+        "one; wrap the prior in Repulsive().": counts["cancelling"] > 0,
+        f"{counts['spikes']} splats rest on a single datum: an outlier, or structure finer than the data; look there, "
+        "or use StudentT() noise.": counts["spikes"] > 0,
+        f"{counts['drifting']} splats reach no datum and change nothing; use fewer splats.": counts["drifting"] > 0,
+        f"{outside} centres lie outside the data and the mother's tails have no variance: f near the edges is "
+        "extrapolation; use Gaussian() or Wendland().": heavy and outside > 0,
+        f"All {k} splats are at work and one more would gain {certificate:.1f} nats; raise `n_splats`.": used == k
+        and certificate > 1.0,
+        f"The two best starts ended {apart:.1f} nats apart: there are several explanations; use more `starts`, and "
+        "the posterior.": apart > AGREE,
+        "The best start was still moving when its budget ended; call fit again with `start=` this fit.": spent,
+    }
+    return tuple(sentence for sentence, holds in sentences.items() if holds)

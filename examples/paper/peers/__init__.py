@@ -1,0 +1,1 @@
+"""The methods that the paper's experiments compare splats against, each a function of data that returns a `Fitted`."""

@@ -1,0 +1,118 @@
+"""Blocks, Bumps, HeaviSine and Doppler (donoho1994): splats of several mothers beside wavelets and GPs.
+
+Run `uv run python examples/paper/signals.py`; `--quick` for a small version.
+"""
+
+import argparse
+
+import figure
+import numpy as np
+import pandas as pd
+import splats
+import table
+from peers import statistics
+from peers.fitted import Fitted
+from table import OURS, Method, on
+
+from bayesplat import datasets, mothers
+from bayesplat.datasets import Simulated
+
+SIGNALS = ("blocks", "bumps", "heavisine", "doppler")
+MOTHERS = {
+    "Gaussian": mothers.Gaussian(),
+    "Box": mothers.Box(),
+    "Laplace": mothers.Laplace(),
+    "StudentT": mothers.StudentT(),
+}
+CHOSEN, WAVELETS = f"{OURS}, mother of the lowest energy", "wavelets"
+CAPTION = """Mean over {seeds} seeds of the MSE at the {n} data; noise sd 1, sd of the signal 7; k = {k}.
+"{chosen}" takes for every data set the mother whose fit has the lowest energy, which needs no
+truth, and the seconds of all mothers. Wavelets: translation-invariant hard thresholding, told the noise sd and the
+wavelet that is best against the truth ({wavelets}). Seconds: median of a fit, on {machine}."""
+
+
+def methods(signal: str, options: argparse.Namespace) -> list[Method]:
+    """Splats with every mother, and the peers."""
+    k, seeds = options.k, options.seeds
+    wavelet = statistics.BEST_WAVELET[signal]
+    return [
+        *(Method(named(name), on(splats.fit, k=k, mother=MOTHERS[name]), k, seeds) for name in options.mothers),
+        Method(WAVELETS, on(statistics.wavelets, wavelet=wavelet, noise=1.0), None, seeds),
+        Method("GP (RBF)", on(statistics.gaussian_process, kernel="rbf"), None, seeds),
+        Method("GP (Matern 5/2)", on(statistics.gaussian_process, kernel="matern"), None, seeds),
+    ]
+
+
+def named(mother: str) -> str:
+    """How tables call splats with this mother."""
+    return f"{OURS}, {mother}"
+
+
+def errors(fitted: Fitted, data: Simulated) -> dict[str, float]:
+    """MSE to the truth at the data, as the wavelet literature measures it."""
+    return {"mse": np.mean((fitted.predict(data.x) - data.truth) ** 2)}
+
+
+def chosen(fits: pd.DataFrame) -> pd.DataFrame:
+    """For every signal and seed, the splats whose mother has the lowest energy, at the price of all of them."""
+    own = fits[fits.energy.notna()].reset_index(drop=True)
+    sets = own.groupby(["signal", "seed"], sort=False)
+    own["seconds"] = sets.seconds.transform("sum")
+    rows = own.loc[sets.energy.idxmin()]
+    return rows.assign(note=rows.method, method=CHOSEN)
+
+
+def compare(fits: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The long summary, and means as a table of methods by signals."""
+    both = pd.concat([chosen(fits), fits], ignore_index=True)
+    found = table.summary(both, ["signal", "method"], ["live", "sigma"])
+    found["mse_mean"] = both.groupby(["signal", "method"], sort=False).mse.mean().to_numpy()
+    wide = found.pivot(index="method", columns="signal", values="mse_mean")
+    wide = wide.loc[found.method.unique(), found.signal.unique()].astype(float)
+    wide["seconds"] = both.groupby("method").seconds.median()
+    return found, wide.reset_index()
+
+
+def draw(fits: pd.DataFrame, first: dict[str, dict], options: argparse.Namespace) -> None:
+    """The fit of the first seed whose mother has the lowest energy, over data, truth and wavelets."""
+    best = chosen(fits).query("seed == 0").set_index("signal").note
+    count = len(options.signals)
+    with figure.sheet(options.out / "signals.png", 9.0, 6.0, -(-count // 2), min(count, 2)) as axes:
+        for panel, signal in zip(axes, options.signals, strict=False):
+            data = datasets.simulate(signal, n=options.n)
+            fine = np.linspace(data.x[0, 0], data.x[-1, 0], 4000)[:, None]
+            smooth, ours = (first[signal][key] for key in ((WAVELETS, None), (best[signal], options.k)))
+            figure.style.dots(panel, data.x[:, 0], data.y, figure.style.GREY, alpha=0.5)
+            panel.plot(fine, data.f(fine), color=figure.style.BLACK, linewidth=0.7, label="truth")
+            panel.plot(fine, smooth.predict(fine), color=figure.style.ORANGE, linewidth=1, label=WAVELETS)
+            panel.plot(fine, ours.predict(fine), color=figure.style.BLUE, linewidth=1, label=OURS)
+            panel.set(title=f"{signal}: {best[signal].removeprefix(OURS + ', ')} mother")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Fit, score, write."""
+    parser = argparse.ArgumentParser(description="Blocks, Bumps, HeaviSine and Doppler")
+    parser.add_argument("--seeds", type=int, default=10, help="data sets of each signal")
+    parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
+    parser.add_argument("--mothers", nargs="+", choices=MOTHERS, default=list(MOTHERS))
+    parser.add_argument("--k", type=int, default=60, help="splats")
+    parser.add_argument("--n", type=int, default=512, help="points")
+    options = table.options(parser, argv, seeds=1, signals=["doppler"], mothers=["Gaussian"], k=16, n=128)
+    rows, first = table.Table(options.out / "signals_fits.csv"), {}
+    for signal in options.signals:
+
+        def data(seed: int, signal: str = signal) -> Simulated:
+            return datasets.simulate(signal, n=options.n, seed=seed)
+
+        first[signal] = table.race(rows, methods(signal, options), data, errors, signal=signal)
+    found, wide = compare(rows.frame)
+    table.save(found, options.out / "signals.csv")
+    draw(rows.frame, first, options)
+    wavelets = ", ".join(f"{signal} {statistics.BEST_WAVELET[signal]}" for signal in options.signals)
+    how = {"chosen": CHOSEN, "wavelets": wavelets, "machine": table.machine()}
+    section = table.markdown("Blocks, Bumps, HeaviSine, Doppler", CAPTION.format(**vars(options), **how), wide)
+    table.page(options.out / "signals.md", [section])
+
+
+if __name__ == "__main__":
+    main()

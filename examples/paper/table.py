@@ -1,0 +1,167 @@
+"""What all experiments share: methods that are raced, a CSV row for every fit, and summaries as CSV and markdown."""
+
+import argparse
+import os
+import platform
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from peers.fitted import Fitted
+
+from bayesplat.datasets import Simulated
+
+OURS, PAPER = "bayesplat", "paper's training"
+
+
+class Method(NamedTuple):
+    """What is fitted to the data of every seed."""
+
+    name: str
+    fit: Callable[[Simulated, int], Fitted]  # of data and seed
+    k: int | None = None  # splats or coefficients, for methods that are told
+    seeds: int = 1
+
+
+class Table:
+    """Rows of one experiment, on disk as soon as they are known: a long run that is cut short keeps what it has."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.rows = path, []
+
+    def add(self, **row: Any) -> None:
+        """Add, save and print one row."""
+        self.rows.append(row)
+        save(self.frame, self.path)
+        print("  ".join(f"{name} {written(value)}" for name, value in row.items() if name != "note"), flush=True)
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """All rows so far."""
+        return whole(pd.DataFrame(self.rows))
+
+
+def options(parser: argparse.ArgumentParser, argv: list[str] | None, **quick: Any) -> argparse.Namespace:
+    """Parsed options with --quick and --out; --quick changes defaults, so flags given by hand still count."""
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: only to see that it runs")
+    parser.add_argument("--out", type=Path, default=Path("docs/paper"), help="folder of tables and figures")
+    if parser.parse_args(argv).quick:
+        parser.set_defaults(**quick)
+    return parser.parse_args(argv)
+
+
+def on(fit: Callable[..., Fitted], **settings: Any) -> Callable[[Simulated, int], Fitted]:
+    """A peer with its settings, as a function of data and seed."""
+    return lambda data, seed: fit(data.x, data.y, seed=seed, **settings)
+
+
+def race(
+    table: Table,
+    methods: Sequence[Method],
+    data: Callable[[int], Simulated],
+    score: Callable[[Fitted, Simulated], dict[str, float]],
+    **same: Any,
+) -> dict[tuple[str, int | None], Fitted]:
+    """A row for every method and seed, each scored on its data; the fits of the first seed, for figures.
+
+    Seeds are the inner loop, so `first` marks the fit that pays for compilation, unless an earlier race had its shapes.
+    """
+    fits = {}
+    for method in methods:
+        for seed in range(method.seeds):
+            drawn = data(seed)
+            fitted = method.fit(drawn, seed)
+            own = {name: getattr(fitted, name, None) for name in ("live", "sigma", "energy", "worst_energy")}
+            table.add(
+                **same,
+                method=method.name,
+                k=method.k,
+                seed=seed,
+                parameters=fitted.parameters,
+                **score(fitted, drawn),
+                seconds=fitted.seconds,
+                first=seed == 0,
+                **own,
+                note=fitted.note,
+            )
+            fits.setdefault((method.name, method.k), fitted)
+    return fits
+
+
+def summary(fits: pd.DataFrame, by: list[str], medians: Sequence[str] = (), worst: str = "mse") -> pd.DataFrame:
+    """One row per group of `by`: medians over seeds, the worst `worst`, and the first fit's seconds apart.
+
+    The first fit compiles; `seconds` is the median of the later ones, or the first where there is no other.
+    """
+    rows = []
+    for names, group in fits.groupby(by, sort=False, dropna=False):
+        later = group.seconds[~group["first"]]
+        rows.append(
+            {
+                **dict(zip(by, names, strict=True)),
+                "seeds": len(group),
+                "parameters": round(group.parameters.median()),
+                worst: group[worst].median(),
+                f"{worst}_worst": group[worst].max(),
+                **{name: pd.to_numeric(group[name]).median() for name in medians},
+                "seconds_first": group.seconds.iloc[0],
+                "seconds": (later if len(later) else group.seconds).median(),
+            }
+        )
+    return whole(pd.DataFrame(rows))
+
+
+def ratio(table: pd.DataFrame, match: Sequence[str] = ()) -> pd.Series:
+    """MSE over that of the paper's training in the same run: of the same columns `match`, or of its only row."""
+    reference = table[table.method == PAPER]
+    if not match:
+        return table.mse / reference.mse.iloc[0]
+    key = list(match)
+    paired = table[key].merge(reference[[*key, "mse"]].drop_duplicates(key), on=key, how="left")
+    return pd.Series(table.mse.to_numpy(float) / paired.mse.to_numpy(float), table.index)
+
+
+def whole(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same with whole k where some methods have none."""
+    return frame.astype({"k": "Int64"}) if "k" in frame else frame
+
+
+def save(frame: pd.DataFrame, path: Path) -> None:
+    """CSV with six digits."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path, index=False, float_format="%.6g")
+
+
+def written(value: Any) -> str:
+    """A number as a table shows it: three digits, no more."""
+    if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    if isinstance(value, bool | str) or not isinstance(value, float):
+        return str(value)
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        return f"{value:.3g}"
+    return f"{value:.2e}" if abs(value) < 1 or abs(value) >= 1e6 else f"{value:,.0f}"
+
+
+def markdown(title: str, caption: str, frame: pd.DataFrame, heads: dict[str, str] | None = None) -> str:
+    """A section: title, table with the columns of `heads` (all, where there are none) and caption."""
+    heads = heads or {str(name): str(name) for name in frame.columns}
+    lines = [f"| {' | '.join(heads.values())} |", "|" + "---|" * len(heads)]
+    lines += [f"| {' | '.join(written(row[name]) for name in heads)} |" for row in frame.to_dict("records")]
+    return "\n".join([f"### {title}", "", *lines, "", caption, ""])
+
+
+def page(path: Path, sections: Sequence[str]) -> None:
+    """Write sections as one markdown file, and print them."""
+    text = "\n".join(sections)
+    path.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def machine() -> str:
+    """What the seconds of a table were measured on."""
+    return f"{os.cpu_count()} cores ({platform.machine()}), jax {version('jax')}"

@@ -1,0 +1,151 @@
+"""Transport: its Gauss-Newton matrix by dense algebra, and where it ends against another optimiser."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optimistix
+import pytest
+
+from bayesplat import likelihoods
+from bayesplat.devices import inference
+from bayesplat.flow import energy as energies
+from bayesplat.flow import transport
+from bayesplat.flow.position import Particles, particles
+from tests.flow.bumps import N, X, bumps, energy_of, problem_of
+from tests.flow.dense import Dense
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_the_flow():
+    with inference():
+        yield
+
+
+# ---------------------------------------------------------------- its matrix
+
+K = 3
+LIVE = np.array([True, False, True])
+
+
+def oblique(energy, seed):
+    """A position with splats of every shape in the square."""
+    rng, at = np.random.default_rng(seed), energy.start(K)
+    parts = (rng.normal(-1.5, 0.4, (K, 2)), rng.normal(0, 0.5, (K, 1)), rng.uniform(0.1, 0.9, (K, 2)))
+    return at._replace(**Particles(*map(jnp.asarray, parts))._asdict())
+
+
+@pytest.fixture(scope="module")
+def square():
+    """A problem with two inputs and missing data."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(35, 2))
+    y = np.sin(5 * x[:, 0]) * x[:, 1] + 0.1 * rng.normal(size=35)
+    return problem_of(np.where(np.arange(35) % 10 == 3, np.nan, y), x, K, trend="none")
+
+
+@pytest.fixture(scope="module")
+def curvature():
+    return eqx.filter_jit(transport.curvature)
+
+
+def pairs(live):
+    """Entries of the matrix that belong to live splats."""
+    alive = np.tile(live, 5)
+    return np.ix_(alive, alive)
+
+
+def test_matrix_is_the_expected_curvature_and_the_priors(square, curvature):
+    """E[a a^T | y] * (T^T C^-1 T) + prior precision, by blocks of the frame."""
+    energy = energies.neg_log_evidence(square)
+    at = oblique(energy, 0)
+    found, expected = np.asarray(curvature(energy, at, jnp.asarray(LIVE))), Dense(energy, at, LIVE).curvature()
+    np.testing.assert_allclose(found[pairs(LIVE)], expected[pairs(LIVE)], rtol=1e-5, atol=1e-5)
+
+
+def test_matrix_is_at_least_the_prior_wherever_the_splats_are(square, curvature):
+    energy = energies.neg_log_evidence(square)
+    for seed in range(20):
+        at, live = oblique(energy, seed), np.random.default_rng(seed).uniform(size=K) < 0.7
+        prior = np.diag(Dense(energy, at, live).splats.prior_precision.reshape(-1))
+        matrix = np.asarray(curvature(energy, at, jnp.asarray(live)))
+        np.testing.assert_allclose(matrix, matrix.T, atol=1e-9)
+        assert np.linalg.eigvalsh(matrix).min() > 0
+        assert np.linalg.eigvalsh((matrix - prior)[pairs(live)]).min(initial=0.0) > -1e-9 * matrix.max()
+
+
+def test_matrix_of_the_noise_is_its_fisher_information():
+    """2 J^T J of the log sds of the observed data, and a unit prior."""
+    y = np.where(np.arange(N) % 7 == 2, np.nan, bumps(0.3))
+    energy = energy_of(y, likelihood=likelihoods.Normal("varying", n_bumps=3))
+    at, F = energy.start(1), np.asarray(energy.problem.noise_features)
+    weight = np.array([0.5, -1.0, 0.3])
+    at = at._replace(noise={**at.noise, "noise_weight": jnp.asarray(weight)})
+    J = np.column_stack([F, np.ones(N)])[~np.isnan(y)]
+    np.testing.assert_allclose(transport._noise_curvature(energy, at), 2 * J.T @ J + np.eye(4), rtol=1e-6)
+
+
+# ---------------------------------------------------------------- where it ends
+
+
+@pytest.fixture(scope="module")
+def squares():
+    """The paper's energy of two bumps, and two splats near them."""
+    energy = energies.squared_error(problem_of(bumps(0.25, 0.7), k=2))
+    at = energy.start(2)
+    excess = jnp.full((2, 1), np.log(0.08))
+    return energy, at._replace(centre=jnp.array([[0.2], [0.75]]), excess=excess), jnp.ones(2, bool)
+
+
+@pytest.fixture(scope="module")
+def lowest(squares):
+    """The optimum near the start, by Levenberg and Marquardt on the residuals."""
+    energy, at, live = squares
+
+    @jax.jit
+    def solve(at):
+        solver = optimistix.LevenbergMarquardt(rtol=1e-9, atol=1e-9)
+        found = optimistix.least_squares(
+            lambda moved, _: energy.residual(at._replace(**moved._asdict()), live), solver, particles(at)
+        )
+        return 0.5 * jnp.sum(energy.residual(at._replace(**found.value._asdict()), live) ** 2)
+
+    return float(solve(at))
+
+
+def transported(method, squares, counts):
+    energy, at, live = squares
+    compiled = jax.jit(lambda steps: getattr(transport, method)(energy, at, live, steps)[1])
+    return [float(compiled(jnp.asarray(steps))) for steps in counts]
+
+
+def test_gauss_newton_ends_where_levenberg_and_marquardt_end(squares, lowest):
+    begin, soon, later = transported("gauss_newton", squares, [0, 20, 200])
+    assert begin > 50 * lowest
+    np.testing.assert_allclose([soon, later], lowest, rtol=1e-4)
+
+
+def test_lbfgs_gets_there_too(squares, lowest):
+    begin, first, later = transported("lbfgs", squares, [0, 1, 200])
+    assert begin > first > later
+    np.testing.assert_allclose(later, lowest, rtol=1e-3)
+
+
+# ---------------------------------------------------------------- which one
+
+
+def sized(energy, n):
+    """The energy with as many data, seen by their number alone."""
+    return eqx.tree_at(lambda e: e.problem.x, energy, jnp.zeros((n, energy.problem.d)))
+
+
+def test_the_size_chooses_the_transport():
+    energy = energy_of(bumps(0.3))
+    assert transport.choose(energy, 1000) == "gauss-newton"  # two coordinates each
+    assert transport.choose(energy, 1001) == "lbfgs"
+    assert transport.choose(sized(energy, 2**14), 1000) == "gauss-newton"
+    assert transport.choose(sized(energy, 2**15), 1000) == "lbfgs"
+    noise = energy_of(np.resize(bumps(0.3), 499), x=np.resize(X, (499, 1)), likelihood=likelihoods.StudentT())
+    assert transport.choose(noise, 6) == "gauss-newton"  # a weight for each datum, and the level of the noise
+    noise = energy_of(np.resize(bumps(0.3), 500), x=np.resize(X, (500, 1)), likelihood=likelihoods.StudentT())
+    assert transport.choose(noise, 6) == "lbfgs"

@@ -211,14 +211,15 @@ def _same_problem(fit: PointFit, bound: _Bound) -> None:
 
 
 def _flow(bound: _Bound, seed: int, starts: int, progress: bool | None, resume: tuple[flow.Run, ...] = ()) -> PointFit:
-    with inference(_device(bound)), display("flow", progress) as show:
+    device = _device(bound)
+    with inference(device), display("flow", progress) as show:
         energy = neg_log_evidence(bound.problem)
 
         def report(p: flow.Progress) -> None:
             show(p.done, p.total, "compiling" if np.isinf(p.energy) else f"energy {p.energy:.1f} nats")
 
         runs = flow.run_flow(energy, jax.random.key(seed), starts, flow.Settings(), report, resume)
-        return point_fit(bound.problem.spec, energy, runs, bound.scaling, bound.data)
+        return point_fit(bound.problem.spec, energy, runs, bound.scaling, bound.data, str(device))
 
 
 def _starts(bound: _Bound, fit: PointFit, count: int) -> list[Any]:

@@ -26,8 +26,8 @@ class PointFit:
 
     `measure` holds the splats in the user's units, `trend` the coefficients of the trend on the unit box (in the units
     of y), `sigma` the noise sd (its geometric mean over the data if it varies), `certificate` the most nats by which
-    one more splat could lower the energy (negative: every one would raise it), and `runs` every start of the flow,
-    lowest energy first.
+    one more splat could lower the energy (negative: every one would raise it), `runs` every start of the flow,
+    lowest energy first, and `device` where it ran.
     """
 
     spec: Specification
@@ -40,6 +40,7 @@ class PointFit:
     x: np.ndarray
     y: np.ndarray
     names: tuple[str, ...]
+    device: str
 
     def predict(self, x_new: object) -> Float[AnyArray, " m"]:
         """Trend plus splats at new inputs (m, d) or (m,), in the units of y. Shape (m,).
@@ -79,6 +80,7 @@ class PointFit:
                 f"  energy       {self.energy:.2f} nats (starts: {energies})",
                 f"  certificate  {self.optimality}",
                 f"  stopped      {self.runs[0].reason}",
+                f"  transport    {self.runs[0].transport} on {self.device}",
                 f"  time         {max(run.seconds for run in self.runs):.1f} s",
             ]
         )
@@ -86,7 +88,9 @@ class PointFit:
     __repr__ = __str__
 
 
-def point_fit(spec: Specification, energy: Energy, runs: list[Run], scaling: Scaling, data: Data) -> PointFit:
+def point_fit(
+    spec: Specification, energy: Energy, runs: list[Run], scaling: Scaling, data: Data, device: str
+) -> PointFit:
     """Put the end of a flow into the user's units."""
     best = runs[0]
     at = geometry(energy.problem, best.state.position)
@@ -110,4 +114,5 @@ def point_fit(spec: Specification, energy: Energy, runs: list[Run], scaling: Sca
         data.x,
         data.y,
         data.names,
+        device,
     )

@@ -71,6 +71,7 @@ class Run(NamedTuple):
     alive: np.ndarray  # (rounds + 2,) number of live splats
     certificate: float  # by how much one more splat could lower the energy, at most; negative: none could
     reason: str  # why it stopped, in words
+    transport: str  # "gauss-newton" or "lbfgs", chosen by size
     seconds: float
 
 
@@ -272,6 +273,7 @@ class _Start:
             np.asarray(self.alive),
             float(gain),
             self.reason,
+            transport.choose(self.energy, self.state.live.size),
             self.seconds + time.perf_counter() - began,
         )
 

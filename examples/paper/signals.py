@@ -20,7 +20,7 @@ from bayesplat.datasets import Simulated
 SIGNALS = ("blocks", "bumps", "heavisine", "doppler")
 MOTHERS = {
     "Gaussian": mothers.Gaussian(),
-    "Box": mothers.Box(),
+    "Box": mothers.Box(64),
     "Laplace": mothers.Laplace(),
     "StudentT": mothers.StudentT(),
 }

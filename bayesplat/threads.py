@@ -1,8 +1,8 @@
 """Independent compiled jobs on threads: XLA releases the interpreter while it computes, so they run in parallel.
 
-Meanwhile LAPACK, of which each job needs small factorisations, keeps to one thread: its own threads, which wait for work
-by spinning, took half of both cores (one move of the flow on two cores: 14 ms instead of 7 at k = 30, 105 instead of 40
-at n = 1000 and d = 2).
+Meanwhile LAPACK, of which each job needs small factorisations, keeps to one thread: its own threads, which wait for
+work by spinning, took half of both cores (one move of the flow on two cores: 14 ms instead of 7 at n = 200 and k = 30,
+105 instead of 40 at n = 1000 and d = 2).
 """
 
 import os

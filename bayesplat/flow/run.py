@@ -164,7 +164,7 @@ def run_flow(
 
 
 def _ahead(flows: list["_Start"]) -> list["_Start"]:
-    """Starts that go on after the trial: those of the lower half, and others as low as the lowest, if they still move."""
+    """Starts that go on after the trial, if they still move: the lower half, and others as low as the lowest."""
     ranked = sorted((flow for flow in flows if flow.history), key=lambda flow: flow.history[-1])
     for rank, flow in enumerate(ranked):
         behind = flow.history[-1] - ranked[0].history[-1]

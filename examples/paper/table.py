@@ -115,14 +115,14 @@ def summary(fits: pd.DataFrame, by: list[str], medians: Sequence[str] = (), wors
     return whole(pd.DataFrame(rows))
 
 
-def ratio(table: pd.DataFrame, match: Sequence[str] = ()) -> pd.Series:
-    """MSE over that of the paper's training in the same run: of the same columns `match`, or of its only row."""
+def ratio(table: pd.DataFrame, match: Sequence[str] = (), value: str = "mse") -> pd.Series:
+    """Error over that of the paper's training in the same run: of the same columns `match`, or of its only row."""
     reference = table[table.method == PAPER]
     if not match:
-        return table.mse / reference.mse.iloc[0]
+        return table[value] / reference[value].iloc[0]
     key = list(match)
-    paired = table[key].merge(reference[[*key, "mse"]].drop_duplicates(key), on=key, how="left")
-    return pd.Series(table.mse.to_numpy(float) / paired.mse.to_numpy(float), table.index)
+    paired = table[key].merge(reference[[*key, value]].drop_duplicates(key), on=key, how="left")
+    return pd.Series(table[value].to_numpy(float) / paired[value].to_numpy(float), table.index)
 
 
 def whole(frame: pd.DataFrame) -> pd.DataFrame:

@@ -51,6 +51,7 @@ class Settings(NamedTuple):
     last_steps: int = 200  # and at the end
     temperature: float = 0.15  # noise in the choice of births and deaths
     room: int = 32  # splats that the flow starts with room for
+    begin: str = "greedy"  # where splats are first: "greedy", "grid" or "random"
 
 
 class State(NamedTuple):
@@ -125,6 +126,7 @@ def fill(energy: Energy, state: State, key: Key, temperature: Float[AnyArray, ""
 
 
 _masses = eqx.filter_jit(reaction.exact)
+_begin = {name: eqx.filter_jit(getattr(start, name)) for name in ("grid", "random")}
 
 
 def run_flow(
@@ -201,7 +203,11 @@ class _Start:
             return self.state
         room = min(self.k, self.settings.room)
         nothing = jnp.asarray(jnp.inf, self.energy.problem.x.dtype)
-        return self._filled(State(self.energy.start(room), jnp.zeros(room, bool), nothing))
+        if self.settings.begin == "greedy":
+            return self._filled(State(self.energy.start(room), jnp.zeros(room, bool), nothing))
+        place = _begin[self.settings.begin](self.energy, room, self._next_key())
+        state = State(place, jnp.ones(room, bool), nothing)
+        return advance(self.energy, self.settings, state, (), self._next_key(), self.settings.first_steps)
 
     def _moves(self, rounds: int, stop: threading.Event) -> str:
         """Try moves until patience or budget is spent; the reason in words."""

@@ -1,7 +1,11 @@
-"""Starts: births one after the other, each where the energy falls most (orthogonal matching pursuit)."""
+"""Starts: births one after the other, each where the energy falls most (orthogonal matching pursuit); grid; random.
+
+The greedy start is the flow's own: it knows the data. The others are for comparison.
+"""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float
 
 from bayesplat import collapsed
@@ -27,6 +31,39 @@ def greedy(
     position, _ = jax.lax.scan(born, position, (jnp.arange(live.size), jax.random.split(key, live.size)))
     everyone = jnp.ones_like(live)
     return _match_noise(energy, position, everyone), everyone
+
+
+def grid(energy: Energy, k: int, key: Key | None = None) -> Position:
+    """Round splats at the middles of k cells of one input, or at k points that cover the box evenly (roberts2018).
+
+    Takes a key as `random` does, and draws nothing.
+
+    Centres at frac(1/2 + i alpha), alpha_j = g^-j with the root g of g^(d+1) = g + 1; neighbours overlap at half their
+    distance.
+    """
+    del key
+    position, d = energy.start(k), energy.problem.d
+    root = 2.0
+    for _ in range(50):
+        root = (1 + root) ** (1 / (d + 1))
+    even = (0.5 + np.arange(k)[:, None] * root ** -np.arange(1.0, d + 1)) % 1
+    centres = even if d > 1 else (np.arange(k)[:, None] + 0.5) / k
+    floor = energy.problem.box.floor
+    excess = jnp.log(jnp.maximum(0.5 * k ** (-1 / d) - floor, 0.1 * floor))
+    placed = position._replace(centre=jnp.asarray(centres), excess=jnp.full_like(position.excess, excess))
+    return _match_noise(energy, placed, jnp.ones(k, bool))
+
+
+def random(energy: Energy, k: int, key: Key) -> Position:
+    """Round splats at data drawn at random, with lengths from their prior about its median."""
+    where, size = jax.random.split(key)
+    problem, position = energy.problem, energy.start(k)
+    weight = problem.observed / jnp.sum(problem.observed)
+    rows = jax.random.choice(where, problem.x.shape[0], (k,), p=weight)
+    lengths = jax.random.normal(size, position.excess.shape, position.excess.dtype)
+    sd = problem.lengths.precision(problem.box) ** -0.5
+    placed = position._replace(centre=problem.x[rows], excess=position.excess + sd * lengths)
+    return _match_noise(energy, placed, jnp.ones(k, bool))
 
 
 def _match_noise(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> Position:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from peers import paper_splats, polynomials
+from peers import networks, paper_splats, pinn, polynomials, statistics
 from scipy.stats import multivariate_normal
 
 import bayesplat as bs
@@ -104,9 +104,6 @@ def test_parameters_of_splats_are_those_of_the_paper():
     ids=["mlp", "chebyshev", "spline"],
 )
 def test_networks_lower_their_loss(method, settings, count):
-    pytest.importorskip("jaxkan")
-    from peers import networks
-
     x = np.random.default_rng(0).uniform(5, 6, size=(100, 2))
     y = 30 * x[:, 0] * x[:, 1]
     fitted = getattr(networks, method)(x, y, steps=200, learning_rate=1e-2, **settings)
@@ -115,9 +112,6 @@ def test_networks_lower_their_loss(method, settings, count):
 
 
 def test_fast_splines_are_those_of_jaxkan():
-    pytest.importorskip("jaxkan")
-    from peers import networks
-
     layer = networks.Splines(n_in=2, n_out=3, k=3, G=5)
     x = jax.random.uniform(jax.random.key(0), (50, 2), minval=-1, maxval=1)
     fast, slow = jax.jit(lambda x: (layer.basis(x), super(networks.Splines, layer).basis(x)))(x)
@@ -125,9 +119,6 @@ def test_fast_splines_are_those_of_jaxkan():
 
 
 def test_exact_solution_leaves_no_residual(x64):
-    pytest.importorskip("jaxkan")
-    from peers import pinn
-
     def residual(slope):
         return pinn.residual(lambda at: jnp.tanh(slope * (at.sum(axis=1) - 1)), x, eps=0.1)
 
@@ -137,9 +128,6 @@ def test_exact_solution_leaves_no_residual(x64):
 
 
 def test_laplacian_of_a_polynomial():
-    pytest.importorskip("jaxkan")
-    from peers import pinn
-
     x = jnp.asarray(np.random.default_rng(0).normal(size=(7, 2)), jnp.float32)
     value, found = pinn.laplacian(lambda at: at[:, 0] ** 3 * at[:, 1] + at[:, 1] ** 2, x)
     np.testing.assert_allclose(value, x[:, 0] ** 3 * x[:, 1] + x[:, 1] ** 2, rtol=1e-5)
@@ -156,9 +144,6 @@ def test_laplacian_of_a_polynomial():
     ids=["mlp", "kan", "splats"],
 )
 def test_pinns_approach_the_solution(method, settings):
-    pytest.importorskip("jaxkan")
-    from peers import pinn
-
     rng = np.random.default_rng(0)
     interior, boundary = rng.uniform(size=(50, 2)), rng.uniform(size=(40, 2))
     side = np.arange(40) % 4
@@ -172,9 +157,6 @@ def test_pinns_approach_the_solution(method, settings):
 
 @pytest.mark.parametrize("name", ["blocks", "doppler"])
 def test_wavelets_remove_noise(name):
-    pytest.importorskip("pywt")
-    from peers import statistics
-
     data = bs.datasets.simulate(name)
     x = data.x.reshape(-1, 1)
     fitted = statistics.wavelets(x, data.y, wavelet=statistics.BEST_WAVELET[name], noise=1.0)
@@ -184,9 +166,6 @@ def test_wavelets_remove_noise(name):
 
 
 def test_wavelets_refuse_points_at_random():
-    pytest.importorskip("pywt")
-    from peers import statistics
-
     with pytest.raises(ValueError, match="equispaced"):
         statistics.wavelets(np.sort(np.random.default_rng(0).uniform(size=(64, 1)), axis=0), np.zeros(64))
 
@@ -200,8 +179,5 @@ def test_wavelets_refuse_points_at_random():
     ],
 )
 def test_statistics_find_a_curve(method, settings, bound):
-    pytest.importorskip("pywt")
-    from peers import statistics
-
     x, y = curve()
     assert mse(getattr(statistics, method)(x, y, **settings), GRID, np.sin(6 * GRID[:, 0])) < bound

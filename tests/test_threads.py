@@ -3,6 +3,7 @@ import threading
 import jax
 import jax.numpy as jnp
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bayesplat.threads import run_all
 
@@ -75,6 +76,27 @@ def test_more_jobs_than_processors_wait_their_turn(monkeypatch):
 
     run_all(job, 3, lambda: None)
     assert most == [1, 1, 1]
+
+
+def blas_threads():
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_blas_keeps_to_one_thread_while_jobs_run_and_no_longer():
+    during = []
+
+    def fails(i, stop):
+        during.append(blas_threads())
+        raise ZeroDivisionError("planted")
+
+    with threadpool_limits(2, "blas"):  # whatever the machine has
+        assert blas_threads() == {2}
+        run_all(lambda i, stop: during.append(blas_threads()), 2, lambda: None)
+        assert blas_threads() == {2}
+        with pytest.raises(ZeroDivisionError):
+            run_all(fails, 1, lambda: None)
+        assert blas_threads() == {2}
+    assert during == [{1}] * 3
 
 
 def test_compiled_work_is_shared_between_threads():

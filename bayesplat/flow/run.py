@@ -28,7 +28,7 @@ CLEARING = ("clearing", "birth", "birth", "birth")
 CYCLE = (REBIRTH, BIRTH, CLEARING, DEATH, CLEARING) * 2 + (SPLIT, MERGE)
 """Moves tried in turn once nothing more can be dropped."""
 
-FEWEST = {DEATH: 2, REBIRTH: 1, MERGE: 2, CLEARING: 4}
+FEWEST = {DEATH: 2, REBIRTH: 1, SPLIT: 1, MERGE: 2, CLEARING: 4}
 """Live splats that a move needs, where it needs any."""
 
 BUDGET_SPENT = "the budget of moves is spent; fit again with `start=` this fit if the energy was still falling"
@@ -156,10 +156,11 @@ def run_flow(
     def together(go: Callable[[_Start, threading.Event], None], some: list[_Start]) -> bool:
         return run_all(lambda i, stop: go(some[i], stop), len(some), poll)
 
-    interrupted = together(lambda flow, stop: flow.run(settings.trial, stop), flows)
+    trial = min(settings.trial, settings.rounds)
+    interrupted = together(lambda flow, stop: flow.run(trial, stop), flows)
     ahead = _ahead(flows)
     if ahead and not interrupted:
-        together(lambda flow, stop: flow.run(settings.rounds - settings.trial, stop), ahead)
+        together(lambda flow, stop: flow.run(settings.rounds - trial, stop), ahead)
     runs: dict[int, Run] = {}
     together(lambda flow, stop: runs.__setitem__(id(flow), flow.end()), [flow for flow in flows if flow.history])
     return sorted(runs.values(), key=lambda run: float(run.state.energy))
@@ -171,7 +172,7 @@ def _ahead(flows: list["_Start"]) -> list["_Start"]:
     for rank, flow in enumerate(ranked):
         behind = flow.history[-1] - ranked[0].history[-1]
         if flow.reason == BUDGET_SPENT and rank >= (len(flows) + 1) // 2 and behind > EQUAL:
-            flow.reason = f"{behind:.0f} nats above another start after {len(flow.history)} moves"
+            flow.reason = f"{behind:.0f} nats above another start after {len(flow.history) - 1} moves"
     return [flow for flow in ranked if flow.reason == BUDGET_SPENT]
 
 

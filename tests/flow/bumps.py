@@ -13,7 +13,7 @@ from bayesplat.priors import Ridge
 N, K, NOISE, WIDTH = 40, 6, 0.03, 0.05
 X = np.linspace(0, 1, N)[:, None]
 HEIGHTS = np.array([1.0, -0.8, 0.9, -1.1])
-SETTINGS = run.Settings(rounds=40, patience=10)
+SETTINGS = run.Settings(trial=20, rounds=40, patience=10)
 
 
 def bumps(*places, noise=NOISE, seed=0):

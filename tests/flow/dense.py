@@ -61,11 +61,12 @@ class Splats:
         return np.concatenate([np.full((r - d, len(self.b)), 0.6**-2), 12 / 1.2**2 * size])
 
     def log_prior(self, location):
-        """Lengths and shears of each splat under their priors, less the value at the mode; centres inside the box."""
+        """Lengths and shears of each splat, less the value at the mode; centres inside the box; seen by the data."""
         lengths = stats.t(4.0).logpdf((self.at.excess - location) / 0.6) - stats.t(4.0).logpdf(0.0)
         outside = np.maximum(np.abs(self.b - 0.5) - 0.6, 0.0)
         shears = -2 * np.log(np.cosh(self.at.shear))  # LKJ(1) in two dimensions: density sech^2 of the shear
-        return lengths.sum(1) + shears.sum(1) - 2000 * np.sum(outside**2, 1)
+        unseen = np.maximum(np.log(1.5 / (np.sum(self.columns**2, 0) + 1e-6)), 0.0)
+        return lengths.sum(1) + shears.sum(1) - 2000 * np.sum(outside**2, 1) - 25 * unseen**2
 
 
 class Dense:

@@ -10,8 +10,9 @@ from jax.flatten_util import ravel_pytree
 from bayesplat.devices import inference
 from bayesplat.flow import energy as energies
 from bayesplat.flow import reaction
-from bayesplat.flow.position import Particles, particles
-from tests.flow.bumps import problem_of
+from bayesplat.flow.position import Particles, geometry, particles
+from tests.flow.bumps import WIDTH, bumps, energy_of, problem_of
+from tests.flow.bumps import N as GRID
 from tests.flow.dense import Dense, Splats
 
 N, K, PENALTY, NEW = 30, 4, 1e-2, 3
@@ -58,11 +59,12 @@ def problem(made):
 
 @pytest.fixture(scope="module")
 def position(made):
-    """A position far from any minimum."""
-    at = made["evidence"].start(K)
+    """A position far from any minimum, with a live splat that the data hardly see."""
+    at, anywhere = made["evidence"].start(K), splats(K, 1)
     noise = {"sigma": at.noise["sigma"] + 0.3}
-    moved = splats(K, 1)._asdict() | {"location": at.location + 0.2, "log_tau": at.log_tau - 0.4, "noise": noise}
-    return at._replace(**moved)
+    moved = anywhere._replace(excess=anywhere.excess.at[1].add(-0.4))
+    shared = {"location": at.location + 0.2, "log_tau": at.log_tau - 0.4, "noise": noise}
+    return at._replace(**moved._asdict(), **shared)
 
 
 CANDIDATES = splats(NEW, 2)
@@ -113,6 +115,11 @@ def prior(dense):
 
 
 # ---------------------------------------------------------------- values
+
+
+def test_a_live_splat_is_hardly_seen(dense):
+    """Else the values below would say nothing of that part of the prior."""
+    assert (np.sum(dense["evidence"].splats.columns ** 2, 0)[LIVE] < 1.2).any()
 
 
 def test_evidence_is_integrated_over_amplitudes_and_splats_pay_their_occam_factors(seen, dense):
@@ -209,7 +216,7 @@ def test_gain_of_evidence_and_its_cost_are_those_of_adding_the_splat(seen, dense
 def test_gain_is_the_fall_of_the_data_term(seen, dense, born, kind):
     at, (gain, net) = dense[kind], seen[kind]["gain"]
     expected = [at.data_term() - at.data_term(extra=column[:, None]) for column in born.columns.T]
-    np.testing.assert_allclose(gain, expected, rtol=1e-6)
+    np.testing.assert_allclose(gain, expected, rtol=1e-6, atol=1e-9)
     own = born.log_prior(np.asarray(at.position.location)) if kind == "joint" else 0.0
     np.testing.assert_allclose(net, gain + own, rtol=1e-6)
 
@@ -260,6 +267,67 @@ def test_splats_out_of_each_others_reach_are_worth_what_the_energy_says():
     (alone, gain, _), (both, _, worth) = (look(at, jnp.asarray([True, other])) for other in (False, True))
     np.testing.assert_allclose(gain[0], alone - both, rtol=1e-9)
     np.testing.assert_allclose(worth[1], alone - both, rtol=1e-9)
+
+
+# ---------------------------------------------------------------- splats that the data hardly see
+
+
+SPACING = 1 / (GRID - 1)
+
+
+def along_the_line(energy, centres, lengths):
+    """Particles with these centres and lengths in one dimension."""
+    excess = jnp.log(jnp.asarray(lengths) - energy.problem.box.floor)
+    return Particles(excess[:, None], jnp.zeros((len(centres), 0)), jnp.asarray(centres)[:, None])
+
+
+def test_a_splat_costs_what_the_data_that_see_it_leave_open():
+    """Nothing if they are many; else 25 times the squared log of 1.5 over the sum of their squared heights."""
+    y = bumps(0.3)
+    y[30] = np.nan
+    energy, length = energy_of(y), 0.3 * SPACING
+    where = {"many data": 10.0, "one datum": 20.0, "a gap": 20.5, "a missing datum": 30.0}
+    at = along_the_line(energy, SPACING * np.array(list(where.values())), np.array([4 * SPACING, *[length] * 3]))
+    cost = -np.asarray(energies.log_seen(energy.problem, geometry(energy.problem, at)))
+    beside = 2 * np.exp(-((1 / 0.3) ** 2))  # squared heights at the neighbours of a splat on a datum
+    seen = np.array([1 + beside, 2 * np.exp(-((0.5 / 0.3) ** 2)), beside]) + 1e-6
+    assert cost[0] == 0.0
+    np.testing.assert_allclose(cost[1:], 25 * np.log(1.5 / seen) ** 2, rtol=1e-4)
+    assert 4 < cost[1] < cost[2] < cost[3]
+
+
+@pytest.fixture
+def flank():
+    """The energy of a bump and, to the left of a gap, three data that rise like the flank of a tall splat."""
+    noise = 0.003
+    y = bumps(0.2, noise=noise)
+    y[23:26], y[26:32] = noise * np.array([0.5, 4.0, 20.0]), np.nan
+    energy = energy_of(y)
+    at, sd = energy.start(1), np.log(noise / np.nanstd(y))
+    excess = jnp.log(WIDTH - energy.problem.box.floor)[None, None]
+    return energy, at._replace(centre=jnp.array([[0.2]]), excess=excess, noise={"sigma": jnp.asarray(sd)})
+
+
+def best_beside(energy, at):
+    """Of splats of many lengths around the flank's last datum: centre in spacings from it, and height over its y."""
+    steps, lengths = np.meshgrid(np.linspace(-1, 6, 29), np.geomspace(0.01, 0.2, 20))
+    born = along_the_line(energy, SPACING * (25 + steps.ravel()), lengths.ravel())
+    # a function of its own, compiled anew, sees the constants as they are now
+    _, net = jax.jit(lambda at: energy.gain(energy.system(at, jnp.ones(1, bool)), at, born))(at)
+    best = int(jnp.argmax(net))
+    assert net[best] > 0
+    return steps.flat[best], np.exp(0.5 * (steps.flat[best] * SPACING / lengths.flat[best]) ** 2)
+
+
+def test_a_flank_on_one_datum_raises_no_tall_splat_in_the_gap(flank, monkeypatch):
+    """Planted fault: without the data's say the best splat stands in the gap, four times as high as any datum."""
+    step, height = best_beside(*flank)
+    assert abs(step) <= 0.25
+    assert height < 1.1
+    monkeypatch.setattr(energies, "UNSEEN", 0.0)
+    step, height = best_beside(*flank)
+    assert step > 1
+    assert height > 3
 
 
 # ---------------------------------------------------------------- what the energies are made of

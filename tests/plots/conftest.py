@@ -36,7 +36,7 @@ def point_fit(posterior):
         runs = tuple(make_run(energy, live, amplitude) for energy in (3.0, 5.0, 8.0))
         x, y = (post.data[group][name].values for group, name in (("constant_data", "x"), ("observed_data", "y")))
         y = np.where(np.arange(N) == 3, np.nan, y)
-        return bs.PointFit(post.spec, post.scaling, measure, np.ones(1), 0.3, 1.25, runs, x, y, post.names)
+        return bs.PointFit(post.spec, post.scaling, measure, np.ones(1), 0.3, 1.25, runs, x, y, post.names, "cpu:0")
 
     return make
 
@@ -45,4 +45,5 @@ def make_run(energy, live, amplitude):
     state = State({}, live, np.asarray(energy))
     history = np.array([energy + 9.0, energy + 2.0, energy])
     alive = np.full(history.size, live.sum())
-    return Run(state, amplitude, np.zeros(1), history, alive, 1.25, "no move lowered the energy in 30 tries", 0.1)
+    reason = "no move lowered the energy in 30 tries"
+    return Run(state, amplitude, np.zeros(1), history, alive, 1.25, reason, "gauss-newton", 0.1)

@@ -17,7 +17,7 @@ PICTURES = {
     "prior_check.png": "draws of f from the prior: what the model expects before any data",
     "checks.png": "what the model predicts against the data, calibration, influential data",
     "compare.png": "the priors ranked by leave-one-out score, with errors",
-    "flow.png": "how the point fit was found: energy against rebirths, one line a start",
+    "flow.png": "how the point fit was found: energy against moves, one line a start",
 }
 
 COLUMNS = {

@@ -14,7 +14,7 @@ from bayesplat import collapsed
 from bayesplat._checks import one_of, positive_int, require
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.collapsed import Collapsed
-from bayesplat.evaluate import heights
+from bayesplat.evaluate import heights, sum_over_rows
 from bayesplat.likelihoods import NoiseField, Normal
 from bayesplat.mothers import Gaussian, Mother
 from bayesplat.operators import Identity, Operator
@@ -132,10 +132,6 @@ class Problem(eqx.Module):
         """Scales and centres at these values."""
         return geometry(self.spec, values, self.box)
 
-    def heights(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, "n k"]:
-        """Heights of splats at the data."""
-        return heights(A, b, self.x, self.spec.mother)
-
     def columns(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, "n k"]:
         """What the data see of splats of unit height: their heights, in plain regression."""
         return self.operator.columns(A, b, self.x, self.spec.mother)
@@ -143,6 +139,27 @@ class Problem(eqx.Module):
     def columns_along(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, "r n k"]:
         """Derivatives of the columns as splats move along A L_s and A e_s, the frame that each of them carries."""
         return self.operator.columns_along(A, b, self.x, self.spec.mother, self.spec.scale_family.directions(self.d))
+
+    def squares(
+        self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], weight: Float[AnyArray, " n"]
+    ) -> Float[AnyArray, " k"]:
+        """Sum over the data of the squared heights, weighted: sum_j (weight_j height_ij)^2, in blocks of rows."""
+
+        def some(x: AnyArray, weight: AnyArray) -> AnyArray:
+            return jnp.sum((heights(A, b, x, self.spec.mother) * weight[:, None]) ** 2, 0)
+
+        return sum_over_rows(some, (self.x, weight), b.shape[0])
+
+    def squares_along(
+        self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], weight: Float[AnyArray, " n"]
+    ) -> Float[AnyArray, "r k"]:
+        """The same of the columns' derivatives along the frame: no array (r, n, k) is ever held."""
+        mother, directions = self.spec.mother, self.spec.scale_family.directions(self.d)
+
+        def some(x: AnyArray, weight: AnyArray, operator: Operator) -> AnyArray:
+            return jnp.sum((operator.columns_along(A, b, x, mother, directions) * weight[:, None]) ** 2, 1)
+
+        return sum_over_rows(some, (self.x, weight, self.operator), b.shape[0])
 
     def features(self, geometry: Geometry) -> Float[AnyArray, "n r"]:
         """Columns of all splats, then the trend's."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tables import MOTHERS, SCALES
 
-from bayesplat.evaluate import evaluate, heights, heights_along
+from bayesplat.evaluate import evaluate, heights, heights_along, sum_over_rows
 from bayesplat.measure import SplatMeasure
 from bayesplat.mothers import Gaussian
 
@@ -79,6 +79,22 @@ def test_heights_along_the_frame_equal_autodiff(mother, d, x64):
     expected, found = look(mu.A, mu.b)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
     assert np.abs(expected).max((1, 2)).min() > 0.1
+
+
+# 7 rows a block: 30 rows end in a block that is mostly padding, whose rows must not count.
+def test_sums_in_blocks_equal_sums_at_once(x64):
+    mu, x = random_measure(Gaussian(), 2, jnp.float64), points(30, 2, jnp.float64)
+    weight, own = jnp.linspace(0.5, 2.0, 30), {"shift": jnp.linspace(0.0, 1.0, 30)[:, None]}
+
+    def value(b, entries):
+        def some(x, weight, own):
+            return jnp.sum(((heights(mu.A, b, x, mu.mother) + own["shift"]) * weight[:, None]) ** 2, 0)
+
+        return jnp.sum(jnp.sin(sum_over_rows(some, (x, weight, own), 6, entries)))
+
+    blocks, whole = (jax.jit(jax.value_and_grad(value), static_argnums=1)(mu.b, size) for size in (7 * 6, 10**6))
+    np.testing.assert_allclose(blocks[0], whole[0], rtol=1e-13)
+    np.testing.assert_allclose(blocks[1], whole[1], rtol=0, atol=1e-12)
 
 
 def test_numpy_leaves_are_evaluated():

@@ -279,8 +279,7 @@ def information(
     Half the sum over its frame of log(1 + moment sum_j (d height_j)^2 / sd_j^2 / prior precision).
     """
     problem = energy.problem
-    weight = (problem.observed / energy.data_sd(position))[:, None]
-    fisher = jnp.sum((problem.columns_along(at.A, at.b) * weight) ** 2, 1) * moment
+    fisher = problem.squares_along(at.A, at.b, problem.observed / energy.data_sd(position)) * moment
     return 0.5 * jnp.sum(jnp.log1p(fisher / prior_precision(problem, at)), 0)
 
 
@@ -304,8 +303,7 @@ def log_seen(problem: Problem, at: Geometry) -> Float[AnyArray, " k"]:
     Where noise is small, a tall splat in a gap between data pays for itself by its flank on the datum beside it, and
     nothing says that it is wrong there.
     """
-    heights = problem.heights(at.A, at.b) * problem.observed[:, None]
-    seen = jnp.sum(heights**2, 0)
+    seen = problem.squares(at.A, at.b, problem.observed)
     return -UNSEEN * jnp.maximum(jnp.log(SEEN) - jnp.log(seen + 1e-6), 0.0) ** 2
 
 

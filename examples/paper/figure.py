@@ -8,11 +8,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
-from table import OURS, PAPER
+from table import MEAN, OURS, PAPER
 
 from bayesplat.plots import style
 
-COLOURS = {OURS: style.BLUE, PAPER: style.RED, "GP (RBF)": style.GREEN, "GP (Matern 5/2)": style.ORANGE}
+COLOURS = {
+    OURS: style.BLUE,
+    MEAN: style.SKY,
+    PAPER: style.RED,
+    "GP (RBF)": style.GREEN,
+    "GP (Matern 5/2)": style.ORANGE,
+}
 """The same colour for a method in every figure."""
 
 

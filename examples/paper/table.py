@@ -14,7 +14,7 @@ from peers.fitted import Fitted
 
 from bayesplat.datasets import Simulated
 
-OURS, PAPER = "bayesplat", "paper's training"
+OURS, MEAN, PAPER = "bayesplat", "bayesplat, posterior mean", "paper's training"
 
 
 class Method(NamedTuple):

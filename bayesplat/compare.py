@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
-from scipy.special import logsumexp, softmax
 
 from bayesplat._checks import require
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import active_splats, overfitting
+from bayesplat.diagnostics.stacking import stacking_weights
 from bayesplat.results import Posterior
 
 
@@ -66,18 +65,6 @@ def compare(posteriors: Mapping[str, Posterior]) -> Comparison:
         index=pd.Index(names, name="model"),
     )
     return Comparison(table, _verdict(table))
-
-
-def stacking_weights(elpd: Float[np.ndarray, "m n"], steps: int = 2000) -> Float[np.ndarray, " m"]:
-    """Weights w on the simplex that maximise sum_i log sum_m w_m p(y_i | y_-i, m) (yao2022).
-
-    Multiplicative updates in log space: monotone, and without underflow however small the densities are.
-    """
-    log_w = np.full(len(elpd), -np.log(len(elpd)))
-    for _ in range(steps):
-        log_share = log_w[:, None] + elpd - logsumexp(log_w[:, None] + elpd, axis=0)
-        log_w = logsumexp(log_share, axis=1) - np.log(elpd.shape[1])
-    return softmax(log_w)
 
 
 def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:

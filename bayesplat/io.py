@@ -15,8 +15,8 @@ from bayesplat._checks import BayesplatError
 from bayesplat.model import Specification
 
 FORMAT = "bayesplat-posterior"
-VERSION = 1
-"""Version of the file format; raised whenever an older reader would misread a file."""
+VERSION = 2
+"""Version of the file format; raised whenever an older reader would misread a file. 2: chains may have weights."""
 
 _KINDS: dict[str, type] = {
     kind.__name__ if module == "" else f"{module}.{kind.__name__}": kind

@@ -13,6 +13,7 @@ from bayesplat._checks import one_of, positive_int, require
 from bayesplat._typing import Device
 from bayesplat.devices import choose_device, inference
 from bayesplat.diagnostics.convert import nuts_stats, to_datatree
+from bayesplat.diagnostics.stacking import stacked
 from bayesplat.flow import run as flow
 from bayesplat.flow.chain_start import chain_start
 from bayesplat.flow.energy import neg_log_evidence
@@ -143,7 +144,7 @@ class SplatModel(Specification):
             bound.field,
         )
         info = {"method": method, "seed": seed, "seconds": time.perf_counter() - began, **how, **_environment(bound)}
-        return Posterior(self, bound.scaling, bound.data.names, tree, info)
+        return Posterior(self, bound.scaling, bound.data.names, stacked(tree), info)
 
     def prior_predictive(self, x: object, draws: int = 100, seed: int = 0, y: object = None) -> PriorPredictive:
         """What the prior expects at inputs x before any data: look at it before fitting.

@@ -17,6 +17,7 @@ from bayesplat.devices import inference
 from bayesplat.diagnostics.convergence import Convergence, convergence
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import Overfitting, overfitting
+from bayesplat.diagnostics.pool import chain_weights, pooled
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Specification
 from bayesplat.posterior import predict as predictions
@@ -99,6 +100,11 @@ class Posterior:
         io.write(self.data, settings, path)
 
     @property
+    def chain_weights(self) -> Float[np.ndarray, " chains"]:
+        """Weight of every chain in predictions, scores and reports: equal, or by stacking where chains disagree."""
+        return chain_weights(self.data)
+
+    @property
     def n_inputs(self) -> int:
         """Number of inputs d."""
         return len(self.names) - 1
@@ -111,9 +117,9 @@ class Posterior:
 
     @cached_property
     def _sample(self) -> Sample:
-        """Draws on the unit box and standardised output, chains joined."""
-        draws = group(self.data, "posterior")
-        flat = {str(name): draws[name].values.reshape(-1, *draws[name].shape[2:]) for name in draws.data_vars}
+        """Draws on the unit box and standardised output, chains joined in proportion to their weights."""
+        draws = pooled(self.data, "posterior")
+        flat = {str(name): draws[name].values for name in draws.data_vars}
         coefficients = np.concatenate([flat["amplitude"], flat["trend"]], 1) / self.scaling.sd
         noise: Sites = {"sigma": flat["sigma"] / self.scaling.sd}
         if "noise_weight" in flat:

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from diagnostics.trees import SIGMA, N, fit_groups, tree_of
-from scipy import optimize, special, stats
+from scipy import stats
 
 import bayesplat as bs
-from bayesplat.compare import stacking_weights
 from bayesplat.scaling import fit_scaling
 
 
@@ -63,34 +62,6 @@ def test_scores_that_cannot_be_trusted_are_said_to_be():
     table = bs.compare({"broken": posterior(groups), "right": blurred(1.0)})
     assert table.table.loc["broken", "bad_k"] == 1
     assert "Scores of 'broken' rest on data" in table.verdict
-
-
-# ---------------------------------------------------------------- stacking
-
-
-def score(weights, elpd):
-    """Mean log score of the mixture."""
-    return special.logsumexp(np.log(weights)[:, None] + elpd, axis=0).mean()
-
-
-def test_weights_maximise_the_score_of_the_mixture():
-    rng = np.random.default_rng(0)
-    y = np.concatenate([rng.normal(-2, 1, 70), rng.normal(2, 1, 30)])
-    elpd = stats.norm.logpdf(y, np.array([-2.0, 2.0, 9.0])[:, None], 1.0)
-    weights = stacking_weights(elpd)
-    best = optimize.minimize_scalar(lambda w: -score(np.array([w, 1 - w]), elpd[:2]), bounds=(0.01, 0.99))
-    np.testing.assert_allclose(weights, [best.x, 1 - best.x, 0.0], atol=1e-3)
-    np.testing.assert_allclose(weights.sum(), 1.0)
-
-
-def test_weights_survive_densities_that_underflow():
-    elpd = np.random.default_rng(1).normal(size=(2, 50))
-    np.testing.assert_allclose(stacking_weights(elpd - 2000.0), stacking_weights(elpd), atol=1e-8)
-
-
-def test_equal_models_share_the_weight():
-    elpd = np.tile(np.random.default_rng(2).normal(size=50), (3, 1))
-    np.testing.assert_allclose(stacking_weights(elpd), 1 / 3)
 
 
 # ---------------------------------------------------------------- misuse

@@ -9,6 +9,7 @@ import xarray as xr
 from arviz_stats.base.array import array_stats
 
 from bayesplat.diagnostics.convert import group
+from bayesplat.diagnostics.pool import chain_weights
 
 RHAT_LIMIT = 1.01
 """vehtari2021."""
@@ -90,7 +91,7 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
     divergences = int(stats["diverging"].sum())
     bfmi = float(np.min(_bfmi(stats["energy"].values)))
     depth = float(stats["reached_max_tree_depth"].mean())
-    failures = _failures(table, divergences, bfmi, tree.posterior.sizes["chain"])
+    failures = _failures(table, divergences, bfmi, tree)
     notes = ()
     if depth > DEPTH_SHARE and float(np.min(table["ess_bulk"])) < ESS_LIMIT:
         notes = (
@@ -98,6 +99,11 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
             "effective draws, each at a higher price.",
         )
     return Convergence("nuts", table, divergences, bfmi, depth, float("nan"), failures, notes)
+
+
+def worst_r_hat(tree: xr.DataTree) -> float:
+    """R-hat of f at its worst design point; NaN if it has none, as with a single chain."""
+    return float(az.rhat(_judged(tree))["f"].max(skipna=False))
 
 
 def _judged(tree: xr.DataTree) -> xr.Dataset:
@@ -112,8 +118,9 @@ def _bfmi(energy: np.ndarray) -> np.ndarray:
     return np.square(np.diff(energy, axis=1)).mean(1) / np.maximum(energy.var(1), 1e-300)
 
 
-def _failures(table: pd.DataFrame, divergences: int, bfmi: float, chains: int) -> tuple[str, ...]:
-    failures = []
+def _failures(table: pd.DataFrame, divergences: int, bfmi: float, tree: xr.DataTree) -> tuple[str, ...]:
+    failures, weights = [], chain_weights(tree)
+    chains = weights.size
     if chains < 2:
         failures.append("Only one chain ran, so agreement between chains cannot be judged; run at least 4.")
     apart = [f"{label} ({r_hat:.3f})" for label, r_hat in table["r_hat"].items() if not float(r_hat) <= RHAT_LIMIT]  # pyright: ignore
@@ -121,6 +128,12 @@ def _failures(table: pd.DataFrame, divergences: int, bfmi: float, chains: int) -
         failures.append(
             f"Chains disagree: R-hat above {RHAT_LIMIT} for {', '.join(apart)}; run longer (warmup, draws), or try a "
             "stronger prior or more splats if it stays."
+        )
+    if "stacking" in tree.children:
+        failures.append(
+            "Chains keep to different explanations: predictions and scores mix them with the weights "
+            f"{', '.join(f'{w:.2f}' for w in weights)} that predict left-out data best (stacking), and the draws in "
+            "`data` are those of the chains, unweighted."
         )
     ess = table[["ess_bulk", "ess_tail"]].min(axis=1)
     thin = [f"{label} ({size:.0f})" for label, size in ess.items() if not (size >= ESS_LIMIT)]

@@ -1,47 +1,22 @@
 """Does the fit follow the noise? Leave-one-out scores, the number of splats at work, calibration, suspicious splats."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base.array import array_stats
 from scipy.special import logsumexp
 from scipy.stats import kstest
 
 from bayesplat.diagnostics.convert import group
+from bayesplat.diagnostics.loo import LeaveOneOut, leave_one_out
+from bayesplat.diagnostics.pool import pooled
 
 ACTIVE = 0.05
 """A splat is active if its term's root mean square over the data exceeds this share of sd(y)."""
 
 PIT_LEVEL = 0.01
 """Uniformity of the LOO-PIT is doubted below this p-value."""
-
-
-class LeaveOneOut(NamedTuple):
-    """Pareto-smoothed leave-one-out scores (vehtari2017, vehtari2024)."""
-
-    elpd_i: np.ndarray  # (n,) log p(y_i | y_-i)
-    khat: np.ndarray  # (n,) Pareto shape of the weights; NaN where they are degenerate
-    good_k: float  # largest khat that can be trusted with this many draws
-    pit: np.ndarray  # (n,) P(y_i' <= y_i | y_-i)
-
-    @property
-    def elpd(self) -> float:
-        """Sum over data."""
-        return float(self.elpd_i.sum())
-
-    @property
-    def se(self) -> float:
-        """Standard error of the sum."""
-        return float(np.sqrt(self.elpd_i.size * self.elpd_i.var()))
-
-    @property
-    def n_bad(self) -> int:
-        """Number of data whose score cannot be trusted; degenerate weights (NaN) count as bad."""
-        return int((~(self.khat <= self.good_k)).sum())
 
 
 @dataclass(frozen=True)
@@ -70,45 +45,18 @@ class Overfitting:
     __repr__ = __str__
 
 
-def leave_one_out(tree: xr.DataTree) -> LeaveOneOut:
-    """Scores from the integrated predictive: weights proportional to 1 / p(y_i | y_-i, theta)."""
-    scores = group(tree, "loo_predictive")
-    log_density = _draws_last(scores["y"])
-    draws = log_density.shape[1]
-    # ArviZ flags only k > good_k, which lets NaN through; the count above treats NaN as bad
-    reff = _relative_efficiency(scores["y"])
-    log_weights, khat = array_stats.psislw(log_density, r_eff=reff)  # pyright: ignore[reportArgumentType]
-    log_weights = log_weights - logsumexp(log_weights, axis=1, keepdims=True)
-    elpd_i = logsumexp(log_weights + log_density, axis=1)
-    pit = np.sum(np.exp(log_weights) * _draws_last(scores["pit"]), axis=1)
-    return LeaveOneOut(elpd_i, np.asarray(khat), min(1 - 1 / np.log10(draws), 0.7), np.clip(pit, 0.0, 1.0))
-
-
-def _draws_last(array: xr.DataArray) -> np.ndarray:
-    return array.stack(sample=("chain", "draw")).transpose("obs", "sample").values
-
-
-def _relative_efficiency(log_density: xr.DataArray) -> float:
-    """Effective over actual draws, averaged over data; 1 for independent draws (a single variational chain)."""
-    chains, draws = log_density.sizes["chain"], log_density.sizes["draw"]
-    if chains == 1:
-        return 1.0
-    ess = az.ess(xr.Dataset({"y": np.exp(log_density - log_density.max())}), method="mean")["y"]
-    return float(np.clip(np.nanmean(ess) / (chains * draws), 1e-3, 1.0))
-
-
 def active_splats(tree: xr.DataTree) -> float:
     """Expected number of splats whose term matters to f on the data."""
     sd = float(group(tree, "observed_data")["y"].std()) or 1.0
-    return float((group(tree, "posterior")["contribution"] > ACTIVE * sd).sum("splat").mean())
+    return float((pooled(tree, "posterior")["contribution"] > ACTIVE * sd).sum("splat").mean())
 
 
 def overfitting(tree: xr.DataTree) -> Overfitting:
     """Judge a fit from its DataTree."""
-    loo, posterior = leave_one_out(tree), group(tree, "posterior")
+    loo, posterior = leave_one_out(tree), pooled(tree, "posterior")
     n, k = posterior.sizes["obs"], posterior.sizes["splat"]
-    log_likelihood = _draws_last(group(tree, "log_likelihood")["y"])
-    in_sample = float(np.sum(logsumexp(log_likelihood, axis=1) - np.log(log_likelihood.shape[1])))
+    log_likelihood = pooled(tree, "log_likelihood")["y"].values
+    in_sample = float(np.sum(logsumexp(log_likelihood, axis=0) - np.log(len(log_likelihood))))
     p_loo = in_sample - loo.elpd
     pit_p = float(kstest(loo.pit, "uniform").pvalue)
     expected = {name: float(posterior[name].mean()) for name in ("spikes", "cancelling", "drifting")}

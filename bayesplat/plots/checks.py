@@ -7,7 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import kstwo
 
-from bayesplat.diagnostics.overfitting import PIT_LEVEL, LeaveOneOut, leave_one_out
+from bayesplat.diagnostics.loo import LeaveOneOut, leave_one_out
+from bayesplat.diagnostics.overfitting import PIT_LEVEL
+from bayesplat.diagnostics.pool import pooled
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, variable
 
@@ -26,19 +28,25 @@ def checks(post: object) -> Figure:
     """
     post = as_posterior(post)
     y = variable(post, "observed_data", "y")
+    before, after = variable(post, "prior_predictive", "y"), pooled(post.data, "posterior_predictive")["y"]
     loo = leave_one_out(post.data)
     with style.look():
         figure, panels = style.canvas(None, (7.0, 6.2), 2, 2)
-        _prior(panels[0], y.values, _replicates(variable(post, "prior_predictive", "y")), post.names[-1])
-        _posterior(panels[1], y.values, _replicates(variable(post, "posterior_predictive", "y")), post.names[-1])
+        _prior(
+            panels[0],
+            y.values,
+            _replicates(before.stack(sample=("chain", "draw"))),
+            post.names[-1],
+        )
+        _posterior(panels[1], y.values, _replicates(after), post.names[-1])
         _pit(panels[2], loo)
         _khat(panels[3], loo, y["obs"].values)
         return figure
 
 
 def _replicates(y: xr.DataArray) -> Float[np.ndarray, "s n"]:
-    """Up to DRAWS replicated data sets, evenly spread over chains and draws."""
-    flat = y.stack(sample=("chain", "draw")).transpose("sample", "obs").values
+    """Up to DRAWS replicated data sets, evenly spread over the sample."""
+    flat = y.transpose("sample", "obs").values
     return flat[np.unique(np.linspace(0, len(flat) - 1, DRAWS).astype(int))]
 
 

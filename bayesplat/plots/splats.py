@@ -73,7 +73,8 @@ def _select(fit: object) -> _Shown:
         measure, trend = fit.measure, fit.trend
         x, y, note = fit.x, fit.y, ""
     elif isinstance(fit, Posterior):
-        lp = variable(fit, "sample_stats", "lp").values
+        lp, weights = variable(fit, "sample_stats", "lp").values, fit.chain_weights
+        lp = np.where((weights == weights.max())[:, None], lp, -np.inf)
         chain, draw = (int(i) for i in np.unravel_index(np.nanargmax(lp), lp.shape))
         best = fit.data["posterior"].to_dataset().isel(chain=chain, draw=draw)
         v, A, b, trend = (best[name].values for name in ("v", "A", "b", "trend"))

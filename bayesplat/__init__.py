@@ -7,6 +7,7 @@ from bayesplat import datasets, mothers
 from bayesplat._checks import BayesplatError
 from bayesplat.compare import Comparison, compare
 from bayesplat.flow.result import PointFit
+from bayesplat.kfold import KFold, kfold
 from bayesplat.likelihoods import Normal, StudentT
 from bayesplat.measure import SplatMeasure
 from bayesplat.posterior.predict import Prediction
@@ -22,6 +23,7 @@ __all__ = [
     "Centres",
     "Comparison",
     "Flat",
+    "KFold",
     "Lengths",
     "Normal",
     "PointFit",
@@ -36,6 +38,7 @@ __all__ = [
     "StudentT",
     "compare",
     "datasets",
+    "kfold",
     "load",
     "mothers",
     "plots",

@@ -11,12 +11,20 @@ from scipy.stats import kstest
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import LeaveOneOut, leave_one_out
 from bayesplat.diagnostics.pool import pooled
+from bayesplat.diagnostics.sensitivity import LIMIT, notes, sensitivity
 
 ACTIVE = 0.05
 """A splat is active if its term's root mean square over the data exceeds this share of sd(y)."""
 
 PIT_LEVEL = 0.01
 """Uniformity of the LOO-PIT is doubted below this p-value."""
+
+SENSITIVITY = {
+    "v": f"prior on amplitudes: above {LIMIT} it shapes the answer",
+    "A": "prior on lengths: the same",
+    "likelihood": "below it, the data say little",
+}
+"""What the rows of power-scaling sensitivity mean."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,10 @@ class Overfitting:
     table: pd.DataFrame
     loo: LeaveOneOut
     signs: tuple[str, ...]
+    sensitivity: pd.DataFrame
+    """How f and sigma depend on each block of the prior and on the likelihood: see `sensitivity`."""
+    notes: tuple[str, ...]
+    """On which blocks of the prior the answer depends, with advice; no fault by itself."""
 
     @property
     def ok(self) -> bool:
@@ -40,7 +52,7 @@ class Overfitting:
         width = max(map(len, self.table.index))
         lines = [f"  {label:<{width}}  {row.value:>9.4g}  {row.meaning}" for label, row in self.table.iterrows()]
         verdict = [f"! {sign}" for sign in self.signs] or ["No sign of overfitting."]
-        return "\n".join(["Overfitting", *lines, *verdict])
+        return "\n".join(["Overfitting", *lines, *verdict, *self.notes])
 
     __repr__ = __str__
 
@@ -71,8 +83,13 @@ def overfitting(tree: xr.DataTree) -> Overfitting:
         ("cancelling pairs", expected["cancelling"], "expected number of +v/-v pairs in one place"),
         ("drifting splats", expected["drifting"], "expected number of splats that reach no datum (harmless if few)"),
     ]
+    moved = sensitivity(tree)
+    rows += [
+        (f"sensitivity of f to {block}", float(moved.loc[block, "f"]), meaning)  # pyright: ignore[reportArgumentType]
+        for block, meaning in SENSITIVITY.items()
+    ]
     table = pd.DataFrame(rows, columns=["quantity", "value", "meaning"]).set_index("quantity")
-    return Overfitting(table, loo, _signs(loo, p_loo, pit_p, expected, n, k))
+    return Overfitting(table, loo, _signs(loo, p_loo, pit_p, expected, n, k), moved, notes(moved))
 
 
 def _signs(loo: LeaveOneOut, p_loo: float, pit_p: float, expected: dict[str, float], n: int, k: int) -> tuple[str, ...]:

@@ -45,10 +45,12 @@ def fit_groups():
     return {
         "posterior": {
             "f": f,
+            "sigma": SIGMA + 0.05 * rng.normal(size=at),
             "contribution": np.tile([1.0, 1.0, 1e-3, 0.0], (*at, 1)),
             **{name: np.zeros(at) for name in ("spikes", "cancelling", "drifting")},
         },
         "log_likelihood": {"y": stats.norm.logpdf(y, f, SIGMA)},
+        "log_prior": {"tau": rng.normal(size=at), "location": rng.normal(size=at), "centre": np.zeros(at)},
         "loo_predictive": {"y": stats.norm.logpdf(y, f, SIGMA), "pit": stats.norm.cdf(y, f, SIGMA)},
         "observed_data": {"y": y},
         "constant_data": {"x": np.arange(N, dtype=float)},

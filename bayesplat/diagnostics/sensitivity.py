@@ -1,0 +1,86 @@
+"""How much f and sigma move when the prior, or the likelihood, counts a little more or less (kallioinen2024)."""
+
+import contextlib
+import io
+import warnings
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayesplat.diagnostics.convert import group
+from bayesplat.diagnostics.pool import pooled
+
+LIMIT = 0.05
+"""kallioinen2024: below it, a change of the prior would not be noticed."""
+
+DESIGN = 25
+"""Most design points at which f is judged."""
+
+BLOCKS = {
+    "A": ("location", "spread", "deviation", "excess", "shear"),
+    "b": ("centre",),
+    "noise": ("sigma", "noise_weight"),
+}
+"""Sites of every block; all others, but for the coefficients themselves, belong to v."""
+
+COEFFICIENTS = ("amplitude", "trend")
+"""Not scaled: they follow from the sites above them, and scaling both would count a prior twice."""
+
+ADVICE = {
+    "v": "the prior on amplitudes: set its dial on purpose, and compare priors with `compare`",
+    "A": "the prior on lengths: say with `Lengths(typical=...)` what you know of the widths of features",
+    "b": "the prior on centres: say with `Centres(margin=...)` how far from the data splats may lie",
+    "noise": "the prior on the noise: more data, or repeated ones, would tell noise from structure",
+}
+
+
+def sensitivity(tree: xr.DataTree) -> pd.DataFrame:
+    """Sensitivity of f (mean over the design) and sigma to each block of the prior (v, A, b, noise) and the likelihood.
+
+    Change of the distribution (cumulative Jensen-Shannon distance) for one doubling of the block's log density, by
+    power scaling and Pareto-smoothed weights. Zero where the density is the same for all draws.
+    """
+    judged, log_prior = _judged(tree), pooled(tree, "log_prior")
+    named = {site for sites in BLOCKS.values() for site in sites}
+    rest = tuple(str(site) for site in log_prior if site not in named and site not in COEFFICIENTS)
+    sites = {"v": rest, **BLOCKS}
+    rows = {}
+    for block, names in sites.items():
+        total = sum(
+            (log_prior[name].values for name in names if name in log_prior), np.zeros(log_prior.sizes["sample"])
+        )
+        rows[block] = _psense(judged, "log_prior", total)
+    log_likelihood = pooled(tree, "log_likelihood")["y"].sum("obs").values
+    return pd.DataFrame({**rows, "likelihood": _psense(judged, "log_likelihood", log_likelihood)}).T
+
+
+def notes(table: pd.DataFrame) -> tuple[str, ...]:
+    """One sentence for every block of the prior that f or sigma depends on."""
+    found = []
+    for block, advice in ADVICE.items():
+        moved = [f"{name} ({table.loc[block, name]:.2f})" for name in table if float(table.loc[block, name]) > LIMIT]  # pyright: ignore
+        if moved:
+            found.append(f"Note: {' and '.join(moved)} depend{'s' * (len(moved) == 1)} on {advice}.")
+    return tuple(found)
+
+
+def _judged(tree: xr.DataTree) -> dict[str, np.ndarray]:
+    """Draws of f at a few design points and of sigma, as one chain."""
+    posterior = pooled(tree, "posterior")
+    n = group(tree, "posterior").sizes["obs"]
+    design = np.unique(np.linspace(0, n - 1, min(n, DESIGN)).astype(int))
+    return {"f": posterior["f"].isel(obs=design).values[None], "sigma": posterior["sigma"].values[None]}
+
+
+def _psense(judged: dict[str, np.ndarray], name: str, log_density: np.ndarray) -> dict[str, float]:
+    """Sensitivity of what is judged to one log density (draws,)."""
+    if np.ptp(log_density) < 1e-9:
+        return {"f": 0.0, "sigma": 0.0}
+    tree = az.from_dict({"posterior": judged, name: {"y": log_density[None]}})
+    # the library prints its advice, which is for single parameters
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        found = az.psense(tree, group=name.removeprefix("log_"))
+    return {key: float(found[key].mean()) for key in judged}

@@ -1,0 +1,145 @@
+"""K-fold cross-validation: exact held-out scores, where leave-one-out by importance sampling cannot be trusted."""
+
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from bayesplat._checks import fraction, require
+from bayesplat.progress import display
+from bayesplat.regression import SplatModel
+from bayesplat.results import Posterior
+from bayesplat.tables import as_data
+
+
+@dataclass(frozen=True)
+class KFold:
+    """Held-out scores of every datum, from models that did not see its fold."""
+
+    log_density: Float[np.ndarray, " n"]
+    """Log p(y_i | data of the other folds), per unit of y; NaN where y is missing or the fold was not run."""
+    covered: Bool[np.ndarray, " n"]
+    """Whether the interval of a new observation holds y_i."""
+    fold: Int[np.ndarray, " n"]
+    """Fold of every datum, from 0."""
+    prob: float
+    """Probability of the intervals."""
+    failures: dict[int, tuple[str, ...]]
+    """What `convergence()` said of the folds in which something failed."""
+    seconds: float
+
+    @property
+    def elpd(self) -> float:
+        """Sum of the log densities: comparable with `elpd_loo`."""
+        return float(self._scored.sum())
+
+    @property
+    def se(self) -> float:
+        """Standard error of the sum."""
+        return float(np.sqrt(self._scored.size * self._scored.var()))
+
+    @property
+    def nlpd(self) -> float:
+        """Mean negative log density of a datum: lower is better."""
+        return -float(self._scored.mean())
+
+    @property
+    def coverage(self) -> float:
+        """Share of data inside their intervals."""
+        return float(self.covered[~np.isnan(self.log_density)].mean())
+
+    @property
+    def _scored(self) -> Float[np.ndarray, " m"]:
+        return self.log_density[~np.isnan(self.log_density)]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per datum: fold, log_density, covered."""
+        return pd.DataFrame({"fold": self.fold, "log_density": self.log_density, "covered": self.covered})
+
+    def __str__(self) -> str:
+        folds = np.unique(self.fold[~np.isnan(self.log_density)]).size
+        lines = [
+            f"{folds}-fold cross-validation of {self._scored.size} data in {self.seconds:.0f} s",
+            f"  log predictive density  {self.elpd:.1f} (standard error {self.se:.1f}), {-self.nlpd:.3f} per datum",
+            f"  {self.prob:.0%} intervals cover  {self.coverage:.3f}",
+        ]
+        if self.failures:
+            first = next(iter(self.failures))
+            lines.append(
+                f"! {len(self.failures)} of {folds} folds did not converge (fold {first}: {self.failures[first][0]})"
+            )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def kfold(
+    model: SplatModel,
+    x: object,
+    y: object,
+    folds: int | object = 10,
+    prob: float = 0.9,
+    seed: int = 0,
+    progress: bool | None = None,
+    **sampling: Any,
+) -> KFold:
+    """Fit the model once without each fold and score the data left out.
+
+    `folds` is their number (drawn at random by `seed`, as equal in size as can be) or a label for every datum, such as
+    the site or the day it comes from: then whole sites are left out. `sampling` goes to `SplatModel.sample`. Ctrl-C
+    keeps the folds that are done. Raises BayesplatError for fewer than two folds, or a fold without the others' data.
+    """
+    fraction("prob", prob)
+    data = as_data(x, y)
+    observed = ~np.isnan(data.y)
+    fold = _labels(folds, observed, seed)
+    log_density, covered = np.full(fold.size, np.nan), np.zeros(fold.size, bool)
+    failures, began, count = {}, time.perf_counter(), int(fold.max()) + 1
+    with display("kfold", progress) as show:
+        for i in range(count):
+            show(i, count, f"fold {i + 1} of {count}")
+            held, used = observed & (fold == i), observed & (fold != i)
+            post = _fit(model, data.x[used], data.y[used], seed, sampling)
+            if post.info["interrupted"]:
+                break
+            log_density[held] = post.log_predictive_density(data.x[held], data.y[held])
+            new = post.predict(data.x[held], prob, kind="observation")
+            covered[held] = (new.lower <= data.y[held]) & (data.y[held] <= new.upper)
+            report = post.convergence()
+            failures |= {} if report.ok else {i: report.failures}
+    require(not np.isnan(log_density).all(), "Interrupted before the first fold was done; nothing to report.")
+    return KFold(log_density, covered, fold, prob, failures, time.perf_counter() - began)
+
+
+def _fit(model: SplatModel, x: np.ndarray, y: np.ndarray, seed: int, sampling: dict[str, Any]) -> Posterior:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # they would say the same once for every fold
+        return model.sample(x, y, seed=seed, progress=False, **sampling)
+
+
+def _labels(folds: int | object, observed: Bool[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " n"]:
+    """Fold of every datum, numbered from 0."""
+    if isinstance(folds, int | np.integer):
+        require(
+            2 <= int(folds) <= int(observed.sum()),
+            f"Expected `folds` between 2 and the number of observed data ({observed.sum()}), got {folds}.",
+        )
+        fold = np.zeros(observed.size, int)
+        fold[observed] = np.random.default_rng(seed).permutation(int(observed.sum())) % folds
+        return fold
+    labels = np.asarray(folds)
+    require(
+        labels.shape == observed.shape,
+        f"Expected `folds` to be a number or one label for each of {observed.size} data, got shape {labels.shape}.",
+    )
+    names, fold = np.unique(labels, return_inverse=True)
+    require(names.size >= 2, f"Expected at least two different labels in `folds`, got {names.size}.")
+    require(
+        np.unique(fold[observed]).size == names.size,
+        "Expected observed data in every fold of `folds`, got a label whose y are all missing; merge it into another.",
+    )
+    return fold

@@ -1,0 +1,65 @@
+"""Power-scaling sensitivity: against closed forms on a conjugate model, and what the report says of it."""
+
+import numpy as np
+import pytest
+from diagnostics.trees import CHAINS, DRAWS, fit_groups, tree_of
+from scipy import stats
+
+from bayesplat.diagnostics.overfitting import overfitting
+from bayesplat.diagnostics.sensitivity import LIMIT, sensitivity
+
+AT = (CHAINS, DRAWS)
+
+
+def conjugate(prior_mean, prior_sd, data_sd, site):
+    """Posterior of f = m with prior N(prior_mean, prior_sd), the log density of `site`, and a datum 0 of sd data_sd."""
+    precision = prior_sd**-2 + data_sd**-2
+    mean, sd = prior_mean * prior_sd**-2 / precision, precision**-0.5
+    # stratified, so that no Monte Carlo error is left
+    draws = np.random.default_rng(0).permutation(stats.norm.ppf((np.arange(CHAINS * DRAWS) + 0.5) / (CHAINS * DRAWS)))
+    m = (mean + sd * draws).reshape(AT)
+    groups = fit_groups()
+    groups["posterior"]["f"] = m[..., None]
+    groups["log_likelihood"]["y"] = stats.norm.logpdf(0.0, m, data_sd)[..., None]
+    groups["log_prior"] = {
+        "tau": np.zeros(AT),
+        "centre": np.zeros(AT),
+        site: stats.norm.logpdf(m, prior_mean, prior_sd),
+    }
+    return tree_of({name: groups[name] for name in ("posterior", "log_likelihood", "log_prior")})
+
+
+@pytest.mark.parametrize(
+    ("site", "block"), [("tau", "v"), ("lam", "v"), ("deviation", "A"), ("shear", "A"), ("sigma", "noise")]
+)
+def test_sites_count_for_their_block(site, block):
+    table = sensitivity(conjugate(0.0, 1.0, 1.0, site))
+    assert table.loc[block, "f"] > 0.5 * LIMIT
+    others = table.drop([block, "likelihood"])
+    np.testing.assert_array_equal(others["f"], 0.0)
+
+
+def test_prior_and_likelihood_of_equal_strength_count_the_same():
+    table = sensitivity(conjugate(0.0, 1.0, 1.0, "tau"))
+    np.testing.assert_allclose(table.loc["v", "f"], table.loc["likelihood", "f"], rtol=0.02)
+
+
+def test_a_wide_prior_does_not_matter_and_a_prior_in_conflict_does():
+    wide, conflict = (sensitivity(conjugate(mean, sd, 1.0, "tau")) for mean, sd in ((0.0, 20.0), (6.0, 1.0)))
+    assert wide.loc["v", "f"] < 0.1 * LIMIT
+    assert conflict.loc["v", "f"] > 5 * LIMIT
+
+
+def test_coefficients_are_not_scaled_beside_what_they_follow_from():
+    tree = conjugate(0.0, 1.0, 1.0, "amplitude")
+    assert sensitivity(tree).loc["v", "f"] == 0
+
+
+def test_the_report_gives_advice_for_the_block_that_matters():
+    groups = fit_groups()
+    groups["log_prior"]["location"] = 40 * groups["posterior"]["sigma"]
+    report = overfitting(tree_of(groups))
+    assert report.ok
+    assert [note for note in report.notes if "prior on lengths" in note]
+    assert "prior on lengths" in str(report)
+    assert report.sensitivity.loc["A", "sigma"] > LIMIT

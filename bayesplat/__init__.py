@@ -5,6 +5,7 @@ from typing import Any
 
 from bayesplat import datasets, mothers
 from bayesplat._checks import BayesplatError
+from bayesplat.advice import Advice, advise
 from bayesplat.compare import Comparison, compare
 from bayesplat.flow.result import PointFit
 from bayesplat.kfold import KFold, kfold
@@ -19,6 +20,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "R2D2",
+    "Advice",
     "BayesplatError",
     "Centres",
     "Comparison",
@@ -36,6 +38,7 @@ __all__ = [
     "SplatModel",
     "StickBreaking",
     "StudentT",
+    "advise",
     "compare",
     "datasets",
     "kfold",

@@ -20,7 +20,7 @@ class Comparison:
 
     table: pd.DataFrame
     """One row per model, best first: elpd_loo, se, elpd_diff, dse (of the difference to the best), p_loo, active
-    splats, bad_k, weight (stacking), seconds."""
+    splats, bad_k, weight (stacking), seconds; elpd_test and se_test where test data were given."""
     verdict: str
 
     def to_frame(self) -> pd.DataFrame:
@@ -35,10 +35,11 @@ class Comparison:
     __repr__ = __str__
 
 
-def compare(posteriors: Mapping[str, Posterior]) -> Comparison:
+def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: object = None) -> Comparison:
     """Rank posteriors by expected log predictive density of new data (higher is better).
 
-    Raises BayesplatError for fewer than two posteriors, or posteriors of different data.
+    With test data, their log predictive density (sum over rows) is shown beside; the ranking stays that of LOO. Raises
+    BayesplatError for fewer than two posteriors, posteriors of different data, or test inputs without outputs.
     """
     require(
         isinstance(posteriors, Mapping) and all(isinstance(post, Posterior) for post in posteriors.values()),
@@ -64,6 +65,11 @@ def compare(posteriors: Mapping[str, Posterior]) -> Comparison:
         },
         index=pd.Index(names, name="model"),
     )
+    require((x_test is None) == (y_test is None), "Expected `x_test` and `y_test` together, got only one of them.")
+    if x_test is not None:
+        scores = np.stack([posteriors[name].log_predictive_density(x_test, y_test) for name in names])
+        scores = scores[:, ~np.isnan(scores).any(0)]
+        table["elpd_test"], table["se_test"] = scores.sum(1), np.sqrt(scores.shape[1] * scores.var(1))
     return Comparison(table, _verdict(table))
 
 

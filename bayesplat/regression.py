@@ -33,12 +33,14 @@ PRIOR_DRAWS = 512
 
 
 class PriorPredictive(NamedTuple):
-    """What the prior expects before any data: draws of f, y and sigma at the inputs asked for."""
+    """What the prior expects before any data: draws of f, y, sigma and the splats at the inputs asked for."""
 
     x: np.ndarray  # (n, d)
     f: np.ndarray  # (draws, n)
     y: np.ndarray  # (draws, n)
     sigma: np.ndarray  # (draws,)
+    lengths: np.ndarray  # (draws, k, d) extent of every splat along each input, as an sd
+    contribution: np.ndarray  # (draws, k) root mean square of each splat's term at the inputs
     names: tuple[str, ...]  # of the inputs, then of the output with its unit
 
     def __str__(self) -> str:
@@ -160,7 +162,10 @@ class SplatModel(Specification):
         names = (*bound.data.names[:-1], "y (sds)" if y is None else bound.data.names[-1])
         x_used = bound.data.x[bound.rows]
         f, y_new = (mean + sd * np.asarray(part[0]) for part in (draw.f, draw.replicate))
-        return PriorPredictive(x_used, f, y_new, np.asarray(sigma), names)
+        lengths = bound.scaling.extent * np.linalg.norm(np.asarray(draw.A[0]), axis=-1)
+        return PriorPredictive(
+            x_used, f, y_new, np.asarray(sigma), lengths, sd * np.asarray(draw.contribution[0]), names
+        )
 
 
 def load(path: str | os.PathLike[str]) -> Posterior:

@@ -1,5 +1,6 @@
 """Comparison: ranks, standard errors and stacking weights against closed forms; different data are refused by name."""
 
+import made_up
 import numpy as np
 import pytest
 from diagnostics.trees import SIGMA, N, fit_groups, tree_of
@@ -62,6 +63,19 @@ def test_scores_that_cannot_be_trusted_are_said_to_be():
     table = bs.compare({"broken": posterior(groups), "right": blurred(1.0)})
     assert table.table.loc["broken", "bad_k"] == 1
     assert "Scores of 'broken' rest on data" in table.verdict
+
+
+def test_test_data_are_scored_beside():
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(2, 8, 9), 100 + 20 * rng.normal(size=9)
+    y[0] = np.nan
+    post = made_up.posterior(1)
+    table = bs.compare({"a": post, "b": post}, x, y).table
+    scores = post.log_predictive_density(x, y)[1:]
+    np.testing.assert_allclose(table["elpd_test"], scores.sum())
+    np.testing.assert_allclose(table["se_test"], np.sqrt(8) * scores.std())
+    with pytest.raises(bs.BayesplatError, match="together"):
+        bs.compare({"a": post, "b": post}, x)
 
 
 # ---------------------------------------------------------------- misuse

@@ -24,7 +24,7 @@ LAYERS = {
     7: ["diagnostics", "io"],
     8: ["compare", "results"],
     9: ["regression"],
-    10: ["plots", "datasets", "kfold"],
+    10: ["plots", "datasets", "kfold", "advice"],
     11: ["cli"],
 }
 

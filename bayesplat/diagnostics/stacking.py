@@ -41,8 +41,10 @@ def mode_weights(elpd: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " m"]:
 def stacking_weights(elpd: Float[np.ndarray, "m n"], prior: float = 0.0, steps: int = 2000) -> Float[np.ndarray, " m"]:
     """Weights w on the simplex that maximise sum_i log sum_m w_m p(y_i | y_-i, m) + prior sum_m log w_m (yao2022).
 
-    Multiplicative updates in log space: monotone, and without underflow however small the densities are.
+    Multiplicative updates in log space: monotone, and without underflow however small the densities are. Data whose
+    score is not a number in some model have no say.
     """
+    elpd = elpd[:, ~np.isnan(elpd).any(0)]
     log_w, log_prior = np.full(len(elpd), -np.log(len(elpd))), np.log(prior) if prior else -np.inf
     for _ in range(steps):
         log_share = log_w[:, None] + elpd - logsumexp(log_w[:, None] + elpd, axis=0)

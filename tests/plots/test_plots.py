@@ -53,6 +53,8 @@ def prior_draws(d):
         rng.normal(size=(12, 20)),
         rng.normal(size=(12, 20)),
         np.full(12, 0.5),
+        rng.uniform(size=(12, 5, d)),
+        rng.uniform(size=(12, 5)),
         (*INPUTS[:d], "y (sds)"),
     )
 

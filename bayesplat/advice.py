@@ -1,0 +1,99 @@
+"""What a model's prior implies in the user's units, before any fit: a table, advice in words, and draws to look at."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from scipy.signal import find_peaks
+
+from bayesplat.regression import PriorPredictive, SplatModel
+from bayesplat.tables import as_data
+
+ACTIVE = 0.05
+"""A splat is active, and a peak counts, if it is larger than this share of sd(y)."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the prior expects of f, and how to change it."""
+
+    table: pd.DataFrame
+    """One row per quantity, with its unit: 5%, 50% and 95% quantiles over prior draws."""
+    sentences: tuple[str, ...]
+    prior: PriorPredictive
+    """The draws behind the table: `bs.plots.prior(advice.prior)` shows them."""
+
+    def to_frame(self) -> pd.DataFrame:
+        """The table."""
+        return self.table
+
+    def __str__(self) -> str:
+        shown = self.table.to_string(float_format="{:.3g}".format)
+        return "\n".join(["What the prior expects before any data", shown, *self.sentences])
+
+    __repr__ = __str__
+
+
+def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 400, seed: int = 0) -> Advice:
+    """Say what a model's prior (by default that of `SplatModel()`) implies for these data, in their units.
+
+    Only the range and the spacing of the data are used, not the shape of y: looking at it does not use the data twice.
+    Raises BayesplatError for data that cannot be used.
+    """
+    data, model = as_data(x, y), model if model is not None else SplatModel()
+    prior = model.prior_predictive(data.x, draws, seed, data.y)
+    sd, inputs, output = float(np.nanstd(data.y)), data.names[:-1], data.names[-1]
+    active = prior.contribution > ACTIVE * sd
+    rows = {
+        f"active splats, of {model.n_splats}": active.sum(1),
+        f"sd of f over the data, {output}": prior.f.std(1),
+        f"sd of the noise, {output}": prior.sigma,
+        f"sd of y over the data, {output}": prior.y.std(1),
+    }
+    for j, name in enumerate(inputs):
+        lengths = prior.lengths[:, :, j]
+        rows[f"length of a splat (one sd), {name}"] = lengths.ravel()
+        rows[f"shortest active splat, {name}"] = np.where(active, lengths, np.inf)[active.any(1)].min(1)
+    if len(inputs) == 1:
+        rows["peaks and dips of f"] = _turns(prior.x[:, 0], prior.f, ACTIVE * sd)
+    levels = {"5%": 0.05, "median": 0.5, "95%": 0.95}
+    quantiles = {name: [float(np.quantile(values, q)) for q in levels.values()] for name, values in rows.items()}
+    table = pd.DataFrame.from_dict(quantiles, orient="index", columns=list(levels))
+    return Advice(table, (_size(table, sd, output), *_widths(table, prior.x, inputs), _next()), prior)
+
+
+def _turns(x: Float[np.ndarray, " n"], f: Float[np.ndarray, "s n"], least: float) -> Float[np.ndarray, " s"]:
+    """Number of maxima and minima of every draw along x that stand out by more than `least`."""
+    along = f[:, np.argsort(x)]
+    ups, downs = ([find_peaks(sign * draw, prominence=least)[0].size for draw in along] for sign in (1, -1))
+    return np.add(ups, downs).astype(float)
+
+
+def _size(table: pd.DataFrame, sd: float, output: str) -> str:
+    row = table.loc[f"sd of y over the data, {output}"]
+    low, high = float(row["5%"]), float(row["95%"])
+    within = low <= sd <= high
+    return (
+        f"Your y has an sd of {sd:.3g}, {'inside' if within else 'OUTSIDE'} the {low:.3g} to {high:.3g} that the prior "
+        f"expects{'' if within else ': change the scale of the amplitude prior'}."
+    )
+
+
+def _widths(table: pd.DataFrame, x: Float[np.ndarray, "n d"], inputs: tuple[str, ...]) -> list[str]:
+    """For every input: the shortest features that the prior expects, beside what data so far apart can show."""
+    found, (n, d) = [], x.shape
+    for name, extent in zip(inputs, np.ptp(x, axis=0), strict=True):
+        if extent == 0:
+            continue
+        row = table.loc[f"length of a splat (one sd), {name}"]
+        found.append(
+            f"{name}: splats of length {row['5%']:.3g} to {row['95%']:.3g} are expected, over a range of {extent:.3g} "
+            f"with data about {extent * n ** (-1 / d):.2g} apart. If you know that features are about L wide, say "
+            f"lengths=Lengths(typical=L / {2 * extent:.3g})."
+        )
+    return found
+
+
+def _next() -> str:
+    return "Look at draws with plots.prior(advice.prior); if none could be your data, change the prior before you fit."

@@ -1,0 +1,59 @@
+"""Advice before a fit: it speaks in the user's units and follows the model's own prior draws."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesplat as bs
+from bayesplat.advice import _turns
+
+MODEL = bs.SplatModel(6, prior=bs.Ridge())
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({"depth (km)": np.sort(rng.uniform(0, 9, 40))})
+    return x, pd.Series(rng.normal(size=40), name="heat flow")
+
+
+@pytest.fixture(scope="module")
+def advice(data):
+    return bs.advise(*data, MODEL, draws=64)
+
+
+def test_numbers_are_quantiles_of_the_prior_draws(advice):
+    assert (advice.table["5%"] <= advice.table["median"]).all()
+    assert (advice.table["median"] <= advice.table["95%"]).all()
+    row = advice.table.loc["length of a splat (one sd), depth (km)"]
+    np.testing.assert_allclose(row, np.quantile(advice.prior.lengths, (0.05, 0.5, 0.95)))
+    row = advice.table.loc["sd of f over the data, heat flow"]
+    np.testing.assert_allclose(row, np.quantile(advice.prior.f.std(1), (0.05, 0.5, 0.95)))
+
+
+def test_units_are_the_users(advice, data):
+    x, y = data
+    other = bs.advise(1000 * x, 50 * y + 7, MODEL, draws=64).table
+    factors = [50 if name.endswith("heat flow") else 1000 if name.endswith("(km)") else 1 for name in other.index]
+    np.testing.assert_allclose(other, advice.table.mul(factors, axis=0), rtol=1e-6)
+
+
+def test_lengths_follow_the_dial(advice, data):
+    narrow = bs.advise(*data, bs.SplatModel(6, prior=bs.Ridge(), lengths=bs.Lengths(typical=0.02)), draws=64).table
+    name = "length of a splat (one sd), depth (km)"
+    assert narrow.loc[name, "median"] < 0.3 * advice.table.loc[name, "median"]
+    assert narrow.loc["peaks and dips of f", "median"] > advice.table.loc["peaks and dips of f", "median"]
+
+
+def test_sentences_say_what_to_type(advice):
+    text = str(advice)
+    assert "depth (km): splats of length" in text
+    assert "Lengths(typical=L / 17" in text
+    assert "inside the" in text
+
+
+def test_turns_are_counted_in_the_order_of_x():
+    rng = np.random.default_rng(1)
+    x = rng.permutation(np.linspace(0, 1, 400))
+    f = np.stack([np.sin(6 * np.pi * x), 0.01 * np.sin(40 * np.pi * x), x])
+    np.testing.assert_array_equal(_turns(x, f, 0.1), [6, 0, 0])

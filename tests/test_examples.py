@@ -11,11 +11,13 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PRINTED = {
     "motorcycle.py": ["| splats, varying noise |", "| Gaussian process |", "Convergence (nuts)", "Overfitting"],
     "surface_2d.py": ["PointFit", "MSE to the truth", "90% band covers", "Convergence (nuts)"],
+    "coverage.py": ["| truth | method | 50% |", "| two scales | splats |", "| slowing wave | GP (Matern 5/2) |"],
     "efficiency.py": ["| plain NumPyro, default starts |", "| bayesplat |"],
 }
 PICTURES = {
     "motorcycle.py": {"motorcycle_bands.png", "motorcycle_splats.png"},
     "surface_2d.py": {"surface_bands.png", "surface_splats.png"},
+    "coverage.py": {"coverage.png"},
     "efficiency.py": set(),
 }
 
@@ -27,8 +29,11 @@ def test_every_example_is_known():
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(
     "script",
-    # a minute of compilation, half of it of a model that is not ours
-    [pytest.param(path, marks=pytest.mark.slow if path.name == "efficiency.py" else ()) for path in EXAMPLES],
+    # a minute of compilation each
+    [
+        pytest.param(path, marks=pytest.mark.slow if path.stem in ("coverage", "efficiency") else ())
+        for path in EXAMPLES
+    ],
     ids=lambda path: path.name,
 )
 def test_example_runs(script, tmp_path, monkeypatch, capsys):

@@ -12,12 +12,15 @@ PRINTED = {
     "motorcycle.py": ["| splats, varying noise |", "| Gaussian process |", "Convergence (nuts)", "Overfitting"],
     "surface_2d.py": ["PointFit", "MSE to the truth", "90% band covers", "Convergence (nuts)"],
     "coverage.py": ["| truth | method | 50% |", "| two scales | splats |", "| slowing wave | GP (Matern 5/2) |"],
+    "regularisation.py": ["| flat | 3 |", "| ridge | 3 |", "LOO picks the prior"],
     "efficiency.py": ["| plain NumPyro, default starts |", "| bayesplat |"],
 }
+SLOW = ("coverage", "efficiency", "regularisation")
 PICTURES = {
     "motorcycle.py": {"motorcycle_bands.png", "motorcycle_splats.png"},
     "surface_2d.py": {"surface_bands.png", "surface_splats.png"},
     "coverage.py": {"coverage.png"},
+    "regularisation.py": {"regularisation.png"},
     "efficiency.py": set(),
 }
 
@@ -30,10 +33,7 @@ def test_every_example_is_known():
 @pytest.mark.parametrize(
     "script",
     # a minute of compilation each
-    [
-        pytest.param(path, marks=pytest.mark.slow if path.stem in ("coverage", "efficiency") else ())
-        for path in EXAMPLES
-    ],
+    [pytest.param(path, marks=pytest.mark.slow if path.stem in SLOW else ()) for path in EXAMPLES],
     ids=lambda path: path.name,
 )
 def test_example_runs(script, tmp_path, monkeypatch, capsys):

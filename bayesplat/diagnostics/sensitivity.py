@@ -78,7 +78,9 @@ def _psense(judged: dict[str, np.ndarray], name: str, log_density: np.ndarray) -
     """Sensitivity of what is judged to one log density (draws,)."""
     if np.ptp(log_density) < 1e-9:
         return {"f": 0.0, "sigma": 0.0}
-    tree = az.from_dict({"posterior": judged, name: {"y": log_density[None]}})
+    # the library refuses equal values in a tail, which densities with a flat top have
+    distinct = log_density + 1e-9 * np.linspace(0.0, 1.0, log_density.size)
+    tree = az.from_dict({"posterior": judged, name: {"y": distinct[None]}})
     # the library prints its advice, which is for single parameters
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

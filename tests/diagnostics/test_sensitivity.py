@@ -50,6 +50,12 @@ def test_a_wide_prior_does_not_matter_and_a_prior_in_conflict_does():
     assert conflict.loc["v", "f"] > 5 * LIMIT
 
 
+def test_densities_with_a_flat_top_are_judged():
+    groups = fit_groups()
+    groups["log_prior"]["tau"] = np.minimum(groups["posterior"]["sigma"], groups["posterior"]["sigma"].mean())
+    assert 0 < sensitivity(tree_of(groups)).loc["v", "sigma"] < LIMIT
+
+
 def test_coefficients_are_not_scaled_beside_what_they_follow_from():
     tree = conjugate(0.0, 1.0, 1.0, "amplitude")
     assert sensitivity(tree).loc["v", "f"] == 0

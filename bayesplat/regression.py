@@ -21,6 +21,7 @@ from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Problem, Specification, bind
 from bayesplat.posterior import nuts, svi
+from bayesplat.posterior.choice import METHODS, choose
 from bayesplat.posterior.draws import complete_all, prior_draws
 from bayesplat.priors.sites import unconstrain
 from bayesplat.progress import display
@@ -104,11 +105,12 @@ class SplatModel(Specification):
     ) -> Posterior:
         """Draws from the posterior, by NUTS (`method="nuts"`) or a variational approximation (`method="svi"`).
 
+        `method="auto"` takes NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.
         Every NUTS chain starts from its own run of the flow; `start` takes the runs of an earlier `fit` of the same
         data. With "svi", `guide` is "normal", "lowrank" or "laplace", and `chains * draws` draws make one chain.
         Ctrl-C keeps the draws there are. Raises BayesplatError for data or settings that cannot be used.
         """
-        one_of("method", method, ("nuts", "svi"))
+        one_of("method", method, METHODS)
         one_of("guide", guide, svi.GUIDES)
         for name, value in (
             ("chains", chains),
@@ -120,6 +122,11 @@ class SplatModel(Specification):
         require(draws >= 4, f"Expected `draws` of at least 4, got {draws}.")
         began = time.perf_counter()
         bound = _bind(self, x, y)
+        n, k = bound.problem.x.shape[0], self.n_splats
+        method = choose(n, k) if method == "auto" else method
+        if method == "nuts" and choose(n, k) != "nuts":
+            message = f"NUTS with {k} splats for {n} data may take hours; method='svi' or fewer splats would be faster."
+            warnings.warn(message, UserWarning, stacklevel=2)
         fit = start if start is not None else _flow(bound, seed, chains if method == "nuts" else 4, progress)
         _same_problem(fit, bound)
         settings = nuts.Settings(warmup, draws, target_accept, max_tree_depth)

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 
 import bayesplat as bs
+from bayesplat.posterior import choice
 from bayesplat.results import GROUPS
 
 BUDGET = {"chains": 2, "warmup": 60, "draws": 60}
@@ -148,8 +149,21 @@ def test_prior_predictive_in_sds_or_in_units(model, data):
     np.testing.assert_allclose(scaled.f, data[1].mean() + data[1].std() * bare.f, rtol=1e-6, atol=1e-6)
 
 
-def test_variational_approximations_run_and_judge_themselves(model, data, fit):
-    svi = model.sample(*data, method="svi", guide="lowrank", draws=250, start=fit)
+def test_the_method_follows_the_size():
+    assert choice.choose(2000, 100) == "nuts"
+    assert choice.choose(20_000, 60) == "svi"
+
+
+def test_nuts_where_it_would_take_hours_is_warned_of(model, data, fit, monkeypatch):
+    monkeypatch.setattr(choice, "MOST_WORK", 0)
+    with pytest.warns(UserWarning, match=r"3 splats for 40 data may take hours"):
+        model.sample(*data, start=fit, **BUDGET)
+
+
+def test_variational_approximations_run_and_judge_themselves(model, data, fit, monkeypatch):
+    monkeypatch.setattr(choice, "MOST_WORK", 0)
+    svi = model.sample(*data, method="auto", guide="lowrank", draws=250, start=fit)
+    assert svi.info["method"] == "svi"
     assert svi.data["posterior"].sizes["chain"] == 1
     assert svi.data["posterior"].sizes["draw"] == 1000
     # the log density of a Gaussian in ten coordinates at its own draws: minus half a chi-square with ten degrees

@@ -49,6 +49,7 @@ class Method(StrEnum):
 
     nuts = "nuts"
     svi = "svi"
+    auto = "auto"
 
 
 def fit(
@@ -75,7 +76,9 @@ def fit(
     covariance: Annotated[
         Covariance, typer.Option(help="Shape of a splat in several inputs: round, along the axes, or tilted.")
     ] = Covariance.full,
-    method: Annotated[Method, typer.Option(help="NUTS (trust it), or SVI (a faster approximation).")] = Method.nuts,
+    method: Annotated[
+        Method, typer.Option(help="NUTS (trust it), SVI (a faster approximation), or by size.")
+    ] = Method.nuts,
     chains: Annotated[int, typer.Option(min=1, help="Chains, each from its own start.")] = 4,
     warmup: Annotated[int, typer.Option(min=1, help="Steps of each chain thrown away first.")] = 500,
     draws: Annotated[int, typer.Option(min=4, help="Draws kept of each chain.")] = 500,

@@ -18,6 +18,9 @@ LIMIT = 0.05
 DESIGN = 25
 """Most design points at which f is judged."""
 
+FEWEST = 25
+"""Draws below which the tail of the weights is too short to be smoothed: sensitivities are not a number then."""
+
 BLOCKS = {
     "A": ("location", "spread", "deviation", "excess", "shear"),
     "b": ("centre",),
@@ -76,6 +79,8 @@ def _judged(tree: xr.DataTree) -> dict[str, np.ndarray]:
 
 def _psense(judged: dict[str, np.ndarray], name: str, log_density: np.ndarray) -> dict[str, float]:
     """Sensitivity of what is judged to one log density (draws,)."""
+    if log_density.size < FEWEST:
+        return {"f": np.nan, "sigma": np.nan}
     if np.ptp(log_density) < 1e-9:
         return {"f": 0.0, "sigma": 0.0}
     # the library refuses equal values in a tail, which densities with a flat top have

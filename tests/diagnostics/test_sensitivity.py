@@ -56,6 +56,16 @@ def test_densities_with_a_flat_top_are_judged():
     assert 0 < sensitivity(tree_of(groups)).loc["v", "sigma"] < LIMIT
 
 
+def test_few_draws_say_nothing():
+    groups = {name: {site: value[:, :5] for site, value in group.items()} for name, group in few().items()}
+    assert np.isnan(sensitivity(tree_of(groups)).loc["v", "f"])
+
+
+def few():
+    """The groups that sensitivity needs."""
+    return {name: fit_groups()[name] for name in ("posterior", "log_likelihood", "log_prior")}
+
+
 def test_coefficients_are_not_scaled_beside_what_they_follow_from():
     tree = conjugate(0.0, 1.0, 1.0, "amplitude")
     assert sensitivity(tree).loc["v", "f"] == 0

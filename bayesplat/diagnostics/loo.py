@@ -14,6 +14,9 @@ from bayesplat.diagnostics.pool import chain_weights
 LEAST_WEIGHT = 0.01
 """Chains of less weight have no say in whether a score can be trusted."""
 
+FEWEST = 25
+"""Draws below which the tail of weights is too short to be smoothed."""
+
 
 class LeaveOneOut(NamedTuple):
     """Pareto-smoothed leave-one-out scores (vehtari2017, vehtari2024)."""

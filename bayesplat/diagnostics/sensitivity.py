@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesplat.diagnostics.convert import group
+from bayesplat.diagnostics.loo import FEWEST
 from bayesplat.diagnostics.pool import pooled
 
 LIMIT = 0.05
@@ -17,9 +18,6 @@ LIMIT = 0.05
 
 DESIGN = 25
 """Most design points at which f is judged."""
-
-FEWEST = 25
-"""Draws below which the tail of the weights is too short to be smoothed: sensitivities are not a number then."""
 
 BLOCKS = {
     "A": ("location", "spread", "deviation", "excess", "shear"),

@@ -7,7 +7,7 @@ from scipy.special import logsumexp, softmax
 
 from bayesplat.diagnostics.convergence import worst_r_hat
 from bayesplat.diagnostics.convert import group
-from bayesplat.diagnostics.loo import smoothed
+from bayesplat.diagnostics.loo import FEWEST, smoothed
 
 APART = 1.05
 """R-hat of f at its worst point above which chains are taken to sit in different modes; slow mixing stays below it."""
@@ -19,10 +19,10 @@ in half the cases."""
 
 
 def stacked(tree: xr.DataTree) -> xr.DataTree:
-    """The tree with a group `stacking` that holds the weight of every chain, if its chains disagree about f."""
-    if not (worst_r_hat(tree) > APART):
-        return tree
+    """The tree with the weight of every chain in a group `stacking`, if long enough chains disagree about f."""
     scores = group(tree, "loo_predictive")
+    if scores.sizes["draw"] < FEWEST or not (worst_r_hat(tree) > APART):
+        return tree
     chains = scores["chain"]
     elpd = np.stack([smoothed(scores.sel(chain=[c])).elpd_i for c in chains.values])
     whole = tree.copy()

@@ -55,15 +55,17 @@ class Posterior:
     def predict(self, x_new: object, prob: float = 0.9, kind: str = "function") -> Prediction:
         """Posterior mean, sd and equal-tailed interval at new inputs (m, d) or (m,), in the units of y.
 
-        `kind="function"` is for f alone, `kind="observation"` for a new y: exact for the mixture over draws. Needs no
-        training data; memory is bounded for any number of rows. Raises BayesplatError for inputs that do not fit.
+        `kind="function"` is for f alone, `kind="observation"` for a new y: exact for the mixture over draws;
+        `kind="noise"` is for the scale sigma(x) of the noise. Needs no training data; memory is bounded for any number
+        of rows. Raises BayesplatError for inputs that do not fit.
         """
         fraction("prob", prob)
-        one_of("kind", kind, ("function", "observation"))
+        one_of("kind", kind, ("function", "observation", "noise"))
         x = np.asarray(self.scaling.to_box(as_inputs(x_new, "x_new", self.n_inputs)))
         with inference():
             p = predictions.predict(self.spec, self._sample, self._field, x, prob, kind)
-        low, high, mean = (self.scaling.mean + self.scaling.sd * part for part in (p.lower, p.upper, p.mean))
+        level = 0.0 if kind == "noise" else self.scaling.mean
+        low, high, mean = (level + self.scaling.sd * part for part in (p.lower, p.upper, p.mean))
         return Prediction(mean, self.scaling.sd * p.sd, low, high, prob, kind)
 
     def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:

@@ -149,6 +149,12 @@ def test_prior_predictive_in_sds_or_in_units(model, data):
     np.testing.assert_allclose(scaled.f, data[1].mean() + data[1].std() * bare.f, rtol=1e-6, atol=1e-6)
 
 
+def test_bands_of_the_noise_are_in_the_units_of_y(post, data):
+    band, sigma = post.predict(data[0], kind="noise"), post.data["posterior"]["sigma"].values
+    np.testing.assert_allclose(band.mean, sigma.mean(), rtol=1e-6)
+    np.testing.assert_allclose(band.upper, np.quantile(sigma, 0.95), rtol=1e-6)
+
+
 def test_the_method_follows_the_size():
     assert choice.choose(2000, 100) == "nuts"
     assert choice.choose(20_000, 60) == "svi"

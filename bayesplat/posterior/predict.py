@@ -34,7 +34,7 @@ class Prediction(NamedTuple):
     lower: np.ndarray  # (m,) end of the equal-tailed interval
     upper: np.ndarray  # (m,)
     prob: float  # probability of the interval
-    kind: str  # "function": f alone; "observation": f plus noise
+    kind: str  # "function": f alone; "observation": f plus noise; "noise": the scale sigma(x) of the noise
 
     def __str__(self) -> str:
         return f"Prediction of the {self.kind} at {self.mean.size} rows, with {self.prob:.0%} equal-tailed intervals"
@@ -47,11 +47,12 @@ def predict(
     tails = ((1 - prob) / 2, (1 + prob) / 2)
     parts = []
     for rows in _blocks(x, sample):
-        if kind == "function":
-            f = np.asarray(functions(spec, sample, rows))
-            parts.append((f.mean(0), f.std(0), *np.quantile(f, tails, axis=0)))
-        else:
+        if kind == "observation":
             parts.append(jax.tree.map(np.asarray, _observation(spec, sample, field, rows, tails)))
+        else:
+            drawn = functions(spec, sample, rows) if kind == "function" else noise_sd(spec, sample, field, rows)
+            drawn = np.asarray(drawn)
+            parts.append((drawn.mean(0), drawn.std(0), *np.quantile(drawn, tails, axis=0)))
     mean, sd, lower, upper = (np.concatenate(part)[: len(x)] for part in zip(*parts, strict=True))
     return Prediction(mean, sd, lower, upper, prob, kind)
 
@@ -89,9 +90,11 @@ def functions(spec: Specification, sample: Sample, x: Float[AnyArray, "m d"]) ->
     return jax.lax.map(lambda draw: one(*draw), (sample.A, sample.b, sample.coefficients), batch_size=16)
 
 
-def _noise_sd(
+@eqx.filter_jit
+def noise_sd(
     spec: Specification, sample: Sample, field: NoiseField, x: Float[AnyArray, "m d"]
 ) -> Float[AnyArray, "s m"]:
+    """Scale sigma(x) of the noise of every draw at inputs on the unit box."""
     at = field.features(x)
     return jax.vmap(lambda noise: spec.likelihood.sd(noise, at))(sample.noise)
 
@@ -100,7 +103,7 @@ def _noise_sd(
 def _score(
     spec: Specification, sample: Sample, field: NoiseField, x: Float[AnyArray, "m d"], y: Float[AnyArray, " m"]
 ) -> Float[AnyArray, " m"]:
-    sd = _noise_sd(spec, sample, field, x)
+    sd = noise_sd(spec, sample, field, x)
     log_density = spec.likelihood.log_density(y[None, :], functions(spec, sample, x), sd)
     return logsumexp(log_density, 0) - jnp.log(sd.shape[0])
 
@@ -111,7 +114,7 @@ def _observation(
 ) -> tuple[Float[AnyArray, " m"], ...]:
     """Moments and quantiles of a new observation: exact for the mixture over draws, so nothing is simulated."""
     likelihood = spec.likelihood
-    f, sd = functions(spec, sample, x), _noise_sd(spec, sample, field, x)
+    f, sd = functions(spec, sample, x), noise_sd(spec, sample, field, x)
     mean, variance = f.mean(0), f.var(0) + likelihood.variance(sd).mean(0)
 
     def quantile(prob: float) -> Float[AnyArray, " m"]:

@@ -76,6 +76,14 @@ def test_functions_have_the_moments_and_quantiles_of_the_draws(f, prob, x64):
 
 
 @likelihoods
+def test_the_noise_has_the_moments_and_quantiles_of_the_draws(sd, name, x64):
+    found = predict(spec_of(name), SAMPLE, FIELD, X, PROB, "noise")
+    expected = sd.mean(0), sd.std(0), *np.quantile(sd, ((1 - PROB) / 2, (1 + PROB) / 2), axis=0)
+    for part, value in zip(found[:4], expected, strict=True):
+        np.testing.assert_allclose(part, value, rtol=1e-9)
+
+
+@likelihoods
 def test_observations_have_the_moments_of_the_mixture(observed, f, sd, name):
     variance = f.var(0) + (law(name, f, sd).var()).mean(0)
     np.testing.assert_allclose(observed[name].mean, f.mean(0), rtol=1e-9, atol=1e-10)

@@ -64,12 +64,25 @@ def smoothed(scores: xr.Dataset) -> LeaveOneOut:
     log_density = _draws_last(scores["y"])
     draws = log_density.shape[1]
     # ArviZ flags only k > good_k, which lets NaN through; the count above treats NaN as bad
-    reff = _relative_efficiency(scores["y"])
-    log_weights, khat = array_stats.psislw(log_density, r_eff=reff)  # pyright: ignore[reportArgumentType]
+    log_weights, khat = _weights(log_density, scores["y"])
     log_weights = log_weights - np.asarray(logsumexp(log_weights, axis=1, keepdims=True))
     elpd_i = np.asarray(logsumexp(log_weights + log_density, axis=1))
     pit = np.sum(np.exp(log_weights) * _draws_last(scores["pit"]), axis=1)
-    return LeaveOneOut(elpd_i, np.asarray(khat), min(1 - 1 / np.log10(draws), 0.7), np.clip(pit, 0.0, 1.0))
+    return LeaveOneOut(elpd_i, khat, min(1 - 1 / np.log10(draws), 0.7), np.clip(pit, 0.0, 1.0))
+
+
+def _weights(log_density: np.ndarray, by_chain: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Smoothed log weights (n, s), and k-hat (n,); raw weights that nobody should trust (NaN) for too few draws."""
+    if log_density.shape[1] < FEWEST:
+        return -log_density, np.full(len(log_density), np.nan)
+    reff = _relative_efficiency(by_chain)
+    log_weights, khat = array_stats.psislw(distinct(log_density), r_eff=reff)  # pyright: ignore[reportArgumentType]
+    return np.asarray(log_weights), np.asarray(khat)
+
+
+def distinct(log_density: np.ndarray) -> np.ndarray:
+    """The same up to 1e-9: the library refuses equal values in a tail, as of a stuck chain or a flat density."""
+    return log_density + 1e-9 * np.linspace(0.0, 1.0, log_density.shape[-1])
 
 
 def _draws_last(array: xr.DataArray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from bayesplat.diagnostics.convert import group
-from bayesplat.diagnostics.loo import FEWEST
+from bayesplat.diagnostics.loo import FEWEST, distinct
 from bayesplat.diagnostics.pool import pooled
 
 LIMIT = 0.05
@@ -81,9 +81,7 @@ def _psense(judged: dict[str, np.ndarray], name: str, log_density: np.ndarray) -
         return {"f": np.nan, "sigma": np.nan}
     if np.ptp(log_density) < 1e-9:
         return {"f": 0.0, "sigma": 0.0}
-    # the library refuses equal values in a tail, which densities with a flat top have
-    distinct = log_density + 1e-9 * np.linspace(0.0, 1.0, log_density.size)
-    tree = az.from_dict({"posterior": judged, name: {"y": distinct[None]}})
+    tree = az.from_dict({"posterior": judged, name: {"y": distinct(log_density)[None]}})
     # the library prints its advice, which is for single parameters
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

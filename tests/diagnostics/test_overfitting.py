@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from diagnostics.trees import CHAINS, DRAWS, SIGMA, K, N, fit_groups, tree_of
-from scipy import stats
+from scipy import special, stats
 
 from bayesplat.diagnostics.overfitting import active_splats, leave_one_out, overfitting
 
@@ -96,3 +96,16 @@ def test_every_sign_has_its_sentence(name):
 
 def test_active_splats_are_those_whose_term_is_large():
     assert active_splats(tree_of(fit_groups())) == 2.0
+
+
+def test_a_stuck_chain_and_a_handful_of_draws_are_scored():
+    stuck, few = fit_groups(), fit_groups()
+    for name in ("y", "pit"):
+        stuck["loo_predictive"][name][:] = stuck["loo_predictive"][name][:, :1]
+        few["loo_predictive"][name] = few["loo_predictive"][name][:, :4]
+    score = stuck["loo_predictive"]["y"][:, 0]
+    expected = -special.logsumexp(-score - np.log(CHAINS), axis=0)  # four draws, each many times
+    np.testing.assert_allclose(leave_one_out(tree_of(stuck)).elpd_i, expected, rtol=1e-3)
+    loo = leave_one_out(tree_of({"loo_predictive": few["loo_predictive"], "posterior": few["posterior"]}))
+    assert np.isfinite(loo.elpd)
+    assert loo.n_bad == N

@@ -7,11 +7,11 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.signal import find_peaks
 
+from bayesplat.diagnostics.overfitting import ACTIVE
 from bayesplat.regression import PriorPredictive, SplatModel
 from bayesplat.tables import as_data
 
-ACTIVE = 0.05
-"""A splat is active, and a peak counts, if it is larger than this share of sd(y)."""
+NEXT = "Look at draws with plots.prior(advice.prior); if none could be your data, change the prior before you fit."
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Advice:
 def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 400, seed: int = 0) -> Advice:
     """Say what a model's prior (by default that of `SplatModel()`) implies for these data, in their units.
 
-    Only the range and the spacing of the data are used, not the shape of y: looking at it does not use the data twice.
-    Raises BayesplatError for data that cannot be used.
+    Only the ranges and numbers of the data and the mean and sd of y are used, not its shape: looking at the advice does
+    not use the data twice. Raises BayesplatError for data that cannot be used.
     """
     data, model = as_data(x, y), model if model is not None else SplatModel()
     prior = model.prior_predictive(data.x, draws, seed, data.y)
     sd, inputs, output = float(np.nanstd(data.y)), data.names[:-1], data.names[-1]
-    active = prior.contribution > ACTIVE * sd
+    active = prior.contribution > ACTIVE * sd  # a peak counts by the same measure
     rows = {
         f"active splats, of {model.n_splats}": active.sum(1),
         f"sd of f over the data, {output}": prior.f.std(1),
@@ -54,13 +54,14 @@ def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 4
     for j, name in enumerate(inputs):
         lengths = prior.lengths[:, :, j]
         rows[f"length of a splat (one sd), {name}"] = lengths.ravel()
-        rows[f"shortest active splat, {name}"] = np.where(active, lengths, np.inf)[active.any(1)].min(1)
+        if active.any():
+            rows[f"shortest active splat, {name}"] = np.where(active, lengths, np.inf)[active.any(1)].min(1)
     if len(inputs) == 1:
         rows["peaks and dips of f"] = _turns(prior.x[:, 0], prior.f, ACTIVE * sd)
     levels = {"5%": 0.05, "median": 0.5, "95%": 0.95}
     quantiles = {name: [float(np.quantile(values, q)) for q in levels.values()] for name, values in rows.items()}
     table = pd.DataFrame.from_dict(quantiles, orient="index", columns=list(levels))
-    return Advice(table, (_size(table, sd, output), *_widths(table, prior.x, inputs), _next()), prior)
+    return Advice(table, (_size(table, sd, output), *_widths(table, prior.x, inputs), NEXT), prior)
 
 
 def _turns(x: Float[np.ndarray, " n"], f: Float[np.ndarray, "s n"], least: float) -> Float[np.ndarray, " s"]:
@@ -93,7 +94,3 @@ def _widths(table: pd.DataFrame, x: Float[np.ndarray, "n d"], inputs: tuple[str,
             f"lengths=Lengths(typical=L / {2 * extent:.3g})."
         )
     return found
-
-
-def _next() -> str:
-    return "Look at draws with plots.prior(advice.prior); if none could be your data, change the prior before you fit."

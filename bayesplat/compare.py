@@ -46,6 +46,7 @@ def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: 
         "Expected a dict of name to Posterior, such as {'ridge': post_a, 'horseshoe': post_b}.",
     )
     require(len(posteriors) >= 2, f"Expected at least two posteriors to compare, got {len(posteriors)}.")
+    require((x_test is None) == (y_test is None), "Expected `x_test` and `y_test` together, got only one of them.")
     _require_same_data(posteriors)
     reports = {name: overfitting(post.data) for name, post in posteriors.items()}
     names = sorted(posteriors, key=lambda name: -reports[name].loo.elpd)
@@ -65,7 +66,6 @@ def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: 
         },
         index=pd.Index(names, name="model"),
     )
-    require((x_test is None) == (y_test is None), "Expected `x_test` and `y_test` together, got only one of them.")
     if x_test is not None:
         scores = np.stack([posteriors[name].log_predictive_density(x_test, y_test) for name in names])
         scores = scores[:, ~np.isnan(scores).any(0)]

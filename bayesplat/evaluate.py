@@ -69,7 +69,7 @@ def evaluate(measure: SplatMeasure, x: Float[AnyArray, "n d"], rows: int | None 
 
     Memory grows with n (d + p) and with one block, never with n k, for gradients too.
     """
-    (n, d), k = x.shape, measure.b.shape[0]
+    n, k = x.shape[0], measure.b.shape[0]
     block_rows = rows or max(1, _BLOCK_ENTRIES // k)
     inverse = _inverse(measure.A)
     amplitude = jnp.where(measure.live[:, None], measure.amplitude, 0.0)
@@ -79,10 +79,8 @@ def evaluate(measure: SplatMeasure, x: Float[AnyArray, "n d"], rows: int | None 
 
     if n <= block_rows:
         return values(x)
-    # Padding repeats the last row, so the origin of the last block stays among the data.
-    blocks = jnp.pad(x, ((0, -n % block_rows), (0, 0)), mode="edge").reshape(-1, block_rows, d)
     # The checkpoint makes the backward pass recompute a block instead of keeping all heights (n, k).
-    return jax.lax.map(jax.checkpoint(values), blocks).reshape(-1, amplitude.shape[1])[:n]
+    return jax.lax.map(jax.checkpoint(values), _blocks(x, block_rows)).reshape(-1, amplitude.shape[1])[:n]
 
 
 def sum_over_rows(
@@ -96,16 +94,16 @@ def sum_over_rows(
     if n <= size:
         return summand(*rows)
 
-    def blocks(leaf: AnyArray) -> AnyArray:
-        # padding repeats the last row, where heights are as tame as any
-        return jnp.pad(leaf, ((0, -n % size), *((0, 0),) * (leaf.ndim - 1)), mode="edge").reshape(
-            -1, size, *leaf.shape[1:]
-        )
-
-    x, weight, *rest = jax.tree.map(blocks, rows)
+    x, weight, *rest = jax.tree.map(lambda leaf: _blocks(leaf, size), rows)
     weight = jnp.where(jnp.arange(weight.size).reshape(weight.shape) < n, weight, 0.0)
     parts = jax.lax.map(jax.checkpoint(lambda block: summand(*block)), (x, weight, *rest))
     return jnp.sum(parts, 0)
+
+
+def _blocks(leaf: Float[AnyArray, "n ..."], size: int) -> Float[AnyArray, "blocks size ..."]:
+    """Blocks of rows. Padding repeats the last row, so the origin of the last block stays among the data."""
+    padded = jnp.pad(leaf, ((0, -leaf.shape[0] % size), *((0, 0),) * (leaf.ndim - 1)), mode="edge")
+    return padded.reshape(-1, size, *leaf.shape[1:])
 
 
 def _inverse(A: Float[AnyArray, "k d d"]) -> Float[AnyArray, "k d d"]:

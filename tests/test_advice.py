@@ -57,3 +57,9 @@ def test_turns_are_counted_in_the_order_of_x():
     x = rng.permutation(np.linspace(0, 1, 400))
     f = np.stack([np.sin(6 * np.pi * x), 0.01 * np.sin(40 * np.pi * x), x])
     np.testing.assert_array_equal(_turns(x, f, 0.1), [6, 0, 0])
+
+
+def test_a_prior_that_expects_next_to_nothing_is_told_so(data):
+    found = bs.advise(*data, bs.SplatModel(6, prior=bs.Ridge(scale=1e-6)), draws=64)
+    assert found.table.loc["active splats, of 6", "95%"] == 0
+    assert "shortest active splat, depth (km)" not in found.table.index

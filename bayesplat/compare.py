@@ -20,7 +20,8 @@ class Comparison:
 
     table: pd.DataFrame
     """One row per model, best first: elpd_loo, se, elpd_diff, dse (of the difference to the best), p_loo, active
-    splats, bad_k, weight (stacking), seconds; elpd_test and se_test where test data were given."""
+    splats, bad_k, weight (stacking), seconds; elpd_test and se_test where test data were given; log_evidence where all
+    were sampled by SMC."""
     verdict: str
 
     def to_frame(self) -> pd.DataFrame:
@@ -66,6 +67,8 @@ def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: 
         },
         index=pd.Index(names, name="model"),
     )
+    if all("evidence" in post.data.children for post in posteriors.values()):
+        table["log_evidence"] = [posteriors[name].log_evidence.log for name in names]
     if x_test is not None:
         scores = np.stack([posteriors[name].log_predictive_density(x_test, y_test) for name in names])
         scores = scores[:, ~np.isnan(scores).any(0)]

@@ -15,8 +15,11 @@ from bayesplat._checks import BayesplatError
 from bayesplat.model import Specification
 
 FORMAT = "bayesplat-posterior"
-VERSION = 2
-"""Version of the file format; raised whenever an older reader would misread a file. 2: chains may have weights."""
+VERSION = 3
+"""Version of the file format; raised whenever an older reader would misread a file.
+
+2: chains may have weights by stacking. 3: or by evidence.
+"""
 
 _KINDS: dict[str, type] = {
     kind.__name__ if module == "" else f"{module}.{kind.__name__}": kind

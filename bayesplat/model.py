@@ -97,6 +97,7 @@ class Problem(eqx.Module):
     n_observed: Float[AnyArray, ""]
     spacing: Float[AnyArray, ""]  # typical distance of neighbouring data, per axis
     grid: Float[AnyArray, ""]  # n^(-1/d)
+    temper: Float[AnyArray, ""]  # power of the likelihood: 1 but on the way from the prior to the posterior
     operator: Operator  # between f and the data
     spec: Specification = eqx.field(static=True)
 
@@ -184,9 +185,12 @@ class Problem(eqx.Module):
     def log_rest(self, values: Sites) -> Float[AnyArray, ""]:
         """What the log joint holds beyond the sites' own priors: the collapsed likelihood and the repulsion."""
         geometry = self.geometry(values)
-        return collapsed.log_density(self.factor_at(geometry, values)) + self.spec.prior.log_penalty(
-            geometry.A, geometry.b
-        )
+        log_likelihood = collapsed.log_density(self.factor_at(geometry, values))
+        return self.temper * log_likelihood + self.spec.prior.log_penalty(geometry.A, geometry.b)
+
+    def log_likelihood(self, values: Sites) -> Float[AnyArray, ""]:
+        """Log p(y | values), amplitudes and trend integrated out."""
+        return collapsed.log_density(self.factor(values))
 
     def leave_one_out(self, values: Sites) -> tuple[Float[AnyArray, " n"], Float[AnyArray, " n"]]:
         """Log density and distribution function of every y_i under p(. | y_-i, values)."""
@@ -197,6 +201,10 @@ class Problem(eqx.Module):
     def without_data(self) -> "Problem":
         """The same problem with every datum missing: its posterior is the prior."""
         return eqx.tree_at(lambda problem: problem.observed, self, jnp.zeros_like(self.observed))
+
+    def tempered(self, power: Float[AnyArray, ""]) -> "Problem":
+        """The same problem with its likelihood raised to a power between 0 (the prior) and 1 (the posterior)."""
+        return eqx.tree_at(lambda problem: problem.temper, self, power)
 
 
 def geometry_sites(spec: Specification, box: Box, k: int) -> SiteTable:
@@ -254,6 +262,7 @@ def bind(
         jnp.asarray(observed.sum()),
         jnp.asarray(box.spacing, x.dtype),
         jnp.asarray(box.grid, x.dtype),
+        jnp.ones((), x.dtype),
         operator or Identity(),
         spec,
     )

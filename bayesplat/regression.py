@@ -10,9 +10,10 @@ import jax
 import numpy as np
 
 from bayesplat._checks import one_of, positive_int, require
-from bayesplat._typing import Device
+from bayesplat._typing import Device, Sites
 from bayesplat.devices import choose_device, inference
-from bayesplat.diagnostics.convert import nuts_stats, to_datatree
+from bayesplat.diagnostics.convert import to_datatree
+from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.diagnostics.stacking import stacked
 from bayesplat.flow import run as flow
 from bayesplat.flow.chain_start import chain_start
@@ -20,12 +21,12 @@ from bayesplat.flow.energy import neg_log_evidence
 from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Problem, Specification, bind
-from bayesplat.posterior import nuts, svi
-from bayesplat.posterior.choice import METHODS, choose
+from bayesplat.posterior import svi
+from bayesplat.posterior.choice import choose
 from bayesplat.posterior.draws import complete_all, prior_draws
-from bayesplat.priors.sites import unconstrain
 from bayesplat.progress import display
 from bayesplat.results import Posterior, load_posterior
+from bayesplat.sampling import METHODS, WITHOUT_START, Budget
 from bayesplat.scaling import Scaling, fit_scaling
 from bayesplat.tables import Data, as_data, as_inputs
 
@@ -98,46 +99,37 @@ class SplatModel(Specification):
         draws: int = 500,
         seed: int = 0,
         start: PointFit | None = None,
-        guide: str = "lowrank",
+        guide: str = "auto",
         target_accept: float = 0.9,
         max_tree_depth: int = 6,
         progress: bool | None = None,
     ) -> Posterior:
-        """Draws from the posterior, by NUTS (`method="nuts"`) or a variational approximation (`method="svi"`).
+        """Draws from the posterior, in one of four ways.
 
-        `method="auto"` takes NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.
-        Every NUTS chain starts from its own run of the flow; `start` takes the runs of an earlier `fit` of the same
-        data. With "svi", `guide` is "normal", "lowrank" or "laplace", and `chains * draws` draws make one chain.
+        `method="nuts"`: a chain from each of several runs of the flow; `start` takes those of an earlier `fit` of the
+        same data. "smc": `chains` independent populations of `draws`, from the prior to the posterior, without
+        warm-up: two to three times as long, finds all modes in their proportions, and estimates the evidence. "svi": a
+        Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by size),
+        whose `chains * draws` draws make one chain. "laplace": a Gaussian at the end of each run of the flow. "auto":
+        NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.
         Ctrl-C keeps the draws there are. Raises BayesplatError for data or settings that cannot be used.
         """
-        one_of("method", method, METHODS)
+        one_of("method", method, (*METHODS, "auto"))
         one_of("guide", guide, svi.GUIDES)
-        for name, value in (
-            ("chains", chains),
-            ("draws", draws),
-            ("warmup", warmup),
-            ("max_tree_depth", max_tree_depth),
-        ):
-            positive_int(name, value)
+        budget = Budget(chains, warmup, draws, guide, target_accept, max_tree_depth)
+        for name in ("chains", "draws", "warmup", "max_tree_depth"):
+            positive_int(name, getattr(budget, name))
         require(draws >= 4, f"Expected `draws` of at least 4, got {draws}.")
         began = time.perf_counter()
         bound = _bind(self, x, y)
-        n, k = bound.problem.x.shape[0], self.n_splats
-        method = choose(n, k) if method == "auto" else method
-        if method == "nuts" and choose(n, k) != "nuts":
-            message = f"NUTS with {k} splats for {n} data may take hours; method='svi' or fewer splats would be faster."
-            warnings.warn(message, UserWarning, stacklevel=2)
-        fit = start if start is not None else _flow(bound, seed, chains if method == "nuts" else 4, progress)
-        _same_problem(fit, bound)
-        settings = nuts.Settings(warmup, draws, target_accept, max_tree_depth)
+        if start is not None:
+            _same_problem(start, bound)
+        method = _method(method, bound.problem.x.shape[0], self.n_splats)
+        starts = [] if method in WITHOUT_START else _starts(bound, start, chains, seed, progress)
         with inference(_device(bound)):
             key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
-            values = _starts(bound, fit, chains if method == "nuts" else 1)
-            if method == "nuts":
-                drawn, stats, how = _nuts(bound, values, key, settings, progress)
-            else:
-                drawn, stats, how = _svi(bound, values[0], key, svi.Settings(guide, draws=chains * draws), progress)
-            posterior = complete_all(bound.problem, drawn, complete_key)
+            drawn = METHODS[method](bound.problem, starts, key, budget, progress)
+            posterior = complete_all(bound.problem, drawn.values, complete_key)
             prior = prior_draws(bound.problem, PRIOR_DRAWS, prior_key)
         rows = bound.rows
         tree = to_datatree(
@@ -145,15 +137,20 @@ class SplatModel(Specification):
             bound.scaling,
             posterior,
             prior,
-            stats,
+            drawn.stats,
             bound.data.x[rows],
             bound.data.y[rows],
             rows,
             bound.data.names,
             bound.field,
         )
-        info = {"method": method, "seed": seed, "seconds": time.perf_counter() - began, **how, **_environment(bound)}
-        return Posterior(self, bound.scaling, bound.data.names, stacked(tree), info)
+        if drawn.log_evidence is None:
+            tree = stacked(tree)
+        else:
+            tree = with_evidence(tree, drawn.log_evidence - rows.size * np.log(bound.scaling.sd))
+        seconds = time.perf_counter() - began
+        info = {"method": method, "seed": seed, "seconds": seconds, **drawn.how, **_environment(bound)}
+        return Posterior(self, bound.scaling, bound.data.names, tree, info)
 
     def prior_predictive(self, x: object, draws: int = 100, seed: int = 0, y: object = None) -> PriorPredictive:
         """What the prior expects at inputs x before any data: look at it before fitting.
@@ -235,37 +232,26 @@ def _flow(bound: _Bound, seed: int, starts: int, progress: bool | None, resume: 
         return point_fit(bound.problem.spec, energy, runs, bound.scaling, bound.data, str(device))
 
 
-def _starts(bound: _Bound, fit: PointFit, count: int) -> list[Any]:
-    """Site values of one start per chain, from different runs as far as there are."""
-    energy = neg_log_evidence(bound.problem)
-    return [chain_start(bound.problem, energy, fit.runs[c % len(fit.runs)]) for c in range(count)]
-
-
-def _nuts(
-    bound: _Bound, values: list[Any], key: jax.Array, settings: nuts.Settings, progress: bool | None
-) -> tuple[Any, Any, dict[str, Any]]:
-    table = bound.problem.sites()
-    run_key, *keys = jax.random.split(key, 1 + len(values))
-    starts = [nuts.disperse(unconstrain(table, v), k) for v, k in zip(values, keys, strict=True)]
-    with display("nuts", progress) as show:
-
-        def report(p: nuts.Progress) -> None:
-            show(p.done, p.total, f"{p.divergences} divergent" if p.done else "compiling")
-
-        chains = nuts.run_nuts(bound.problem, starts, run_key, settings, report)
-    how = {**settings._asdict(), "chains": len(starts), "chain_method": "threads", "interrupted": chains.interrupted}
-    return chains.values, nuts_stats(chains.stats, settings.max_tree_depth), how
-
-
-def _svi(
-    bound: _Bound, values: Any, key: jax.Array, settings: svi.Settings, progress: bool | None
-) -> tuple[Any, Any, dict[str, Any]]:
-    with display("svi", progress) as show:
-        result = svi.run_svi(
-            bound.problem, values, key, settings, lambda p: show(p.done, p.total, f"loss {p.loss:.1f}")
+def _method(method: str, n: int, k: int) -> str:
+    """The method asked for, or the one that the size affords; a warning where it takes hours."""
+    affordable = choose(n, k)
+    if method == "auto":
+        return affordable
+    if method in ("nuts", "smc") and affordable == "svi":
+        message = (
+            f"{method.upper()} with {k} splats for {n} data may take hours; method='svi' or fewer splats would be "
+            "faster."
         )
-    stats = {"lp": result.log_p, "log_q": result.log_q}
-    return result.values, stats, {**settings._asdict(), "interrupted": result.interrupted}
+        warnings.warn(message, UserWarning, stacklevel=3)
+    return method
+
+
+def _starts(bound: _Bound, fit: PointFit | None, count: int, seed: int, progress: bool | None) -> list[Sites]:
+    """Site values of one start per chain, from different runs of the flow as far as there are."""
+    fit = fit if fit is not None else _flow(bound, seed, count, progress)
+    with inference(_device(bound)):
+        energy = neg_log_evidence(bound.problem)
+        return [chain_start(bound.problem, energy, fit.runs[c % len(fit.runs)]) for c in range(count)]
 
 
 def _environment(bound: _Bound) -> dict[str, Any]:

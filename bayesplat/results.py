@@ -16,6 +16,7 @@ from bayesplat._typing import Sites
 from bayesplat.devices import inference
 from bayesplat.diagnostics.convergence import Convergence, convergence
 from bayesplat.diagnostics.convert import group
+from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.overfitting import Overfitting, overfitting
 from bayesplat.diagnostics.pool import chain_weights, pooled
 from bayesplat.likelihoods import NoiseField
@@ -103,8 +104,23 @@ class Posterior:
 
     @property
     def chain_weights(self) -> Float[np.ndarray, " chains"]:
-        """Weight of every chain in predictions, scores and reports: equal, or by stacking where chains disagree."""
+        """Weight of every chain in predictions, scores and reports.
+
+        Equal; by stacking where chains disagree; or, for SMC, the share of each run in the evidence.
+        """
         return chain_weights(self.data)
+
+    @property
+    def log_evidence(self) -> Evidence:
+        """Log p(y) and its standard error, from `method="smc"`: the larger, the better the model foresaw the data.
+
+        Raises BayesplatError for other methods, which do not estimate it.
+        """
+        require(
+            "evidence" in self.data.children,
+            f"Expected a posterior by method='smc', which alone estimates the evidence, got {self.info['method']!r}.",
+        )
+        return evidence(self.data)
 
     @property
     def n_inputs(self) -> int:

@@ -23,9 +23,10 @@ LAYERS = {
     6: ["flow", "posterior"],
     7: ["diagnostics", "io"],
     8: ["compare", "results"],
-    9: ["regression"],
-    10: ["plots", "datasets", "kfold", "advice"],
-    11: ["cli"],
+    9: ["sampling"],
+    10: ["regression"],
+    11: ["plots", "datasets", "kfold", "advice"],
+    12: ["cli"],
 }
 
 # Further than the layers say: pairs (importer, imported) that must stay apart, and units that may import only these.
@@ -39,11 +40,12 @@ CONFINED = {
     "arviz_base": {"diagnostics", "compare", "plots"},
     "arviz_stats": {"diagnostics", "compare", "plots"},
     "arviz_plots": {"diagnostics", "compare", "plots"},
+    "blackjax": {"posterior"},
     "matplotlib": {"plots"},
 }
 
-# Imports allowed inside a function, (importer, imported): only to load plotting when it is asked for.
-DEFERRED = {("__init__", "plots"), ("cli", "plots")}
+# Imports allowed inside a function, (importer, imported): only what takes long to load, when it is asked for.
+DEFERRED = {("__init__", "plots"), ("cli", "plots"), ("sampling", "posterior")}
 
 MAX_LINES = 500
 

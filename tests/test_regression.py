@@ -180,6 +180,30 @@ def test_variational_approximations_run_and_judge_themselves(model, data, fit, m
     assert set(GROUPS) <= set(svi.data.children)
 
 
+def test_populations_need_no_start_and_know_the_evidence(model, data, post):
+    found = model.sample(*data, method="smc", chains=2, draws=40)
+    assert (found.info["chains"], found.info["interrupted"]) == (2, False)
+    assert set(GROUPS) <= set(found.data.children)
+    # both explain the same data, each by its own way
+    np.testing.assert_allclose(found.predict(data[0]).mean, post.predict(data[0]).mean, atol=0.15)
+    log_z = found.data["evidence"]["log_evidence"].values
+    np.testing.assert_allclose(found.chain_weights, np.exp(log_z) / np.exp(log_z).sum())
+    report = found.convergence()
+    assert str(found.log_evidence) in str(report)
+    # in other units of y, the density is another by the factor, whatever the data
+    scaled = model.sample(data[0], 1000.0 * data[1], method="smc", chains=2, draws=40)
+    np.testing.assert_allclose(scaled.log_evidence.log, found.log_evidence.log - 40 * np.log(1000.0), atol=1e-4)
+    with pytest.raises(bs.BayesplatError, match="got 'nuts'"):
+        _ = post.log_evidence
+
+
+def test_laplace_stands_at_every_mode(model, data, fit):
+    found = model.sample(*data, method="laplace", start=fit, chains=2, draws=30)
+    assert found.data["posterior"].sizes["chain"] == 2
+    assert found.convergence().method == "laplace"
+    assert found.convergence().khat > 0
+
+
 def test_the_other_choices_and_names_of_columns():
     rng = np.random.default_rng(1)
     x = pd.DataFrame({"time": rng.uniform(0, 1, 30)})

@@ -48,7 +48,9 @@ class Method(StrEnum):
     """Ways to the posterior."""
 
     nuts = "nuts"
+    smc = "smc"
     svi = "svi"
+    laplace = "laplace"
     auto = "auto"
 
 
@@ -77,7 +79,8 @@ def fit(
         Covariance, typer.Option(help="Shape of a splat in several inputs: round, along the axes, or tilted.")
     ] = Covariance.full,
     method: Annotated[
-        Method, typer.Option(help="NUTS (trust it), SVI (a faster approximation), or by size.")
+        Method,
+        typer.Option(help="NUTS or SMC (exact; SMC also gives the evidence), SVI or Laplace (sketches), or by size."),
     ] = Method.nuts,
     chains: Annotated[int, typer.Option(min=1, help="Chains, each from its own start.")] = 4,
     warmup: Annotated[int, typer.Option(min=1, help="Steps of each chain thrown away first.")] = 500,

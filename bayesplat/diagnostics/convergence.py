@@ -9,6 +9,7 @@ import xarray as xr
 from arviz_stats.base.array import array_stats
 
 from bayesplat.diagnostics.convert import group
+from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.pool import chain_weights
 
 RHAT_LIMIT = 1.01
@@ -21,8 +22,14 @@ BFMI_LIMIT = 0.3
 DEPTH_SHARE = 0.1
 """Share of draws at the depth limit above which the report notes it, if effective draws are too few."""
 
+APPROXIMATE = ("svi", "laplace")
+"""Methods whose draws come from an approximation, which importance weights judge."""
+
 KHAT_LIMIT = 0.7
 """vehtari2024: above it, importance weights say the approximation misses parts of the posterior."""
+
+EVIDENCE_LIMIT = 1.0
+"""Standard error of the log evidence, in nats, above which runs have hardly met the same posterior."""
 
 DESIGN = 200
 """Most design points at which f is judged."""
@@ -33,18 +40,20 @@ class Convergence:
     """Convergence statistics and one plain sentence for each failure."""
 
     method: str
-    """"nuts" or "svi"."""
+    """"nuts", "smc", "svi" or "laplace"."""
     table: pd.DataFrame
     """Rows f (worst point), sigma and log density; columns r_hat, ess_bulk, ess_tail."""
-    divergences: int
-    bfmi: float
-    """Smallest over chains."""
-    depth_share: float
-    """Share of draws that reached the depth limit."""
-    khat: float
-    """Pareto k-hat of a variational approximation; NaN for NUTS."""
     failures: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    divergences: int = 0
+    bfmi: float = float("nan")
+    """Smallest over chains; NaN but for NUTS."""
+    depth_share: float = 0.0
+    """Share of draws that reached the depth limit."""
+    khat: float = float("nan")
+    """Pareto k-hat of an approximation, the largest over chains; NaN for samplers."""
+    log_evidence: Evidence | None = None
+    """What SMC found of log p(y)."""
 
     @property
     def ok(self) -> bool:
@@ -56,10 +65,12 @@ class Convergence:
         return self.table
 
     def __str__(self) -> str:
-        if self.method == "svi":
-            head = [f"Convergence (svi): Pareto k-hat of the approximation {self.khat:.2f}"]
+        shown = self.table.to_string(formatters={"r_hat": "{:.3f}".format}, float_format="{:.0f}".format)
+        if self.method in APPROXIMATE:
+            head = [f"Convergence ({self.method}): Pareto k-hat of the approximation {self.khat:.2f}"]
+        elif self.method == "smc":
+            head = [f"Convergence (smc): {self.log_evidence}", shown]
         else:
-            shown = self.table.to_string(formatters={"r_hat": "{:.3f}".format}, float_format="{:.0f}".format)
             head = [
                 f"Convergence (nuts): {self.divergences} divergent, BFMI {self.bfmi:.2f}, "
                 f"{self.depth_share:.0%} of draws at the depth limit",
@@ -73,8 +84,27 @@ class Convergence:
 
 def convergence(tree: xr.DataTree, method: str) -> Convergence:
     """Judge a fit from its DataTree."""
-    if method == "svi":
-        return _approximation(tree)
+    if method in APPROXIMATE:
+        return _approximation(tree, method)
+    table = _table(tree)
+    if method == "smc":
+        found = evidence(tree)
+        return Convergence("smc", table, (*_disagreement(table, tree), *_uncertain(found)), log_evidence=found)
+    stats = group(tree, "sample_stats")
+    divergences = int(stats["diverging"].sum())
+    bfmi = float(np.min(_bfmi(stats["energy"].values)))
+    depth = float(stats["reached_max_tree_depth"].mean())
+    failures = (*_disagreement(table, tree), *_stumbles(divergences, bfmi))
+    notes = ()
+    if depth > DEPTH_SHARE and float(np.min(table["ess_bulk"])) < ESS_LIMIT:
+        notes = (
+            f"Note: {depth:.0%} of draws used the longest trajectory allowed; a larger max_tree_depth gives more "
+            "effective draws, each at a higher price.",
+        )
+    return Convergence("nuts", table, failures, notes, divergences, bfmi, depth)
+
+
+def _table(tree: xr.DataTree) -> pd.DataFrame:
     judged = _judged(tree)
     r_hat, bulk, tail = az.rhat(judged), az.ess(judged, method="bulk"), az.ess(judged, method="tail")
     rows = {
@@ -86,19 +116,7 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
         }
         for label, name in (("f (worst point)", "f"), ("sigma", "sigma"), ("log density", "lp"))
     }
-    table = pd.DataFrame(rows).T
-    stats = group(tree, "sample_stats")
-    divergences = int(stats["diverging"].sum())
-    bfmi = float(np.min(_bfmi(stats["energy"].values)))
-    depth = float(stats["reached_max_tree_depth"].mean())
-    failures = _failures(table, divergences, bfmi, tree)
-    notes = ()
-    if depth > DEPTH_SHARE and float(np.min(table["ess_bulk"])) < ESS_LIMIT:
-        notes = (
-            f"Note: {depth:.0%} of draws used the longest trajectory allowed; a larger max_tree_depth gives more "
-            "effective draws, each at a higher price.",
-        )
-    return Convergence("nuts", table, divergences, bfmi, depth, float("nan"), failures, notes)
+    return pd.DataFrame(rows).T
 
 
 def worst_r_hat(tree: xr.DataTree) -> float:
@@ -118,7 +136,7 @@ def _bfmi(energy: np.ndarray) -> np.ndarray:
     return np.square(np.diff(energy, axis=1)).mean(1) / np.maximum(energy.var(1), 1e-300)
 
 
-def _failures(table: pd.DataFrame, divergences: int, bfmi: float, tree: xr.DataTree) -> tuple[str, ...]:
+def _disagreement(table: pd.DataFrame, tree: xr.DataTree) -> tuple[str, ...]:
     failures, weights = [], chain_weights(tree)
     chains = weights.size
     if chains < 2:
@@ -139,6 +157,11 @@ def _failures(table: pd.DataFrame, divergences: int, bfmi: float, tree: xr.DataT
     thin = [f"{label} ({size:.0f})" for label, size in ess.items() if not (size >= ESS_LIMIT)]
     if thin:
         failures.append(f"Too few effective draws: ESS below {ESS_LIMIT} for {', '.join(thin)}; run more draws.")
+    return tuple(failures)
+
+
+def _stumbles(divergences: int, bfmi: float) -> tuple[str, ...]:
+    failures = []
     if divergences:
         failures.append(
             f"{divergences} divergent transition{'s' if divergences != 1 else ''}: parts of the posterior may be "
@@ -149,16 +172,26 @@ def _failures(table: pd.DataFrame, divergences: int, bfmi: float, tree: xr.DataT
     return tuple(failures)
 
 
-def _approximation(tree: xr.DataTree) -> Convergence:
+def _uncertain(found: Evidence) -> tuple[str, ...]:
+    if not found.error > EVIDENCE_LIMIT:
+        return ()
+    return (
+        f"Runs disagree about the evidence: the standard error of its log is {found.error:.1f} nats, above "
+        f"{EVIDENCE_LIMIT:.0f}; run more draws (a larger population).",
+    )
+
+
+def _approximation(tree: xr.DataTree, method: str) -> Convergence:
     stats = group(tree, "sample_stats")
-    khat = pareto_khat((stats["lp"] - stats["log_q"]).values.ravel())
+    khat = max(pareto_khat(each) for each in (stats["lp"] - stats["log_q"]).values)
     failures = ()
     if not (khat <= KHAT_LIMIT):
+        what = "variational" if method == "svi" else "Laplace"
         failures = (
-            f"The variational approximation should not be trusted: its Pareto k-hat is {khat:.2f}, above {KHAT_LIMIT}; "
+            f"The {what} approximation should not be trusted: its Pareto k-hat is {khat:.2f}, above {KHAT_LIMIT}; "
             "intervals may be too narrow; use method='nuts', or take the bands as a sketch.",
         )
-    return Convergence("svi", pd.DataFrame(), 0, float("nan"), 0.0, khat, failures, ())
+    return Convergence(method, pd.DataFrame(), failures, khat=khat)
 
 
 def pareto_khat(log_weights: np.ndarray) -> float:

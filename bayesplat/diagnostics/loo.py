@@ -6,6 +6,7 @@ import arviz as az
 import numpy as np
 import xarray as xr
 from arviz_stats.base.array import array_stats
+from jaxtyping import Float
 from scipy.special import logsumexp
 
 from bayesplat.diagnostics.convert import group
@@ -45,11 +46,11 @@ class LeaveOneOut(NamedTuple):
 def leave_one_out(tree: xr.DataTree) -> LeaveOneOut:
     """Scores from the integrated predictive: weights proportional to 1 / p(y_i | y_-i, theta).
 
-    Where chains have weights of their own, scores are those of the weighted mixture of their predictives (yao2022).
+    Where chains were stacked, scores are those of the weighted mixture of their predictives (yao2022).
     """
     scores, weights = group(tree, "loo_predictive"), chain_weights(tree)
-    if np.ptp(weights) == 0:
-        return smoothed(scores)
+    if "stacking" not in tree.children:
+        return smoothed(scores, weights)
     kept = np.flatnonzero(weights >= LEAST_WEIGHT)
     log_w = np.log(weights[kept] / weights[kept].sum())
     each = [smoothed(scores.isel(chain=[c])) for c in kept]
@@ -59,24 +60,25 @@ def leave_one_out(tree: xr.DataTree) -> LeaveOneOut:
     return LeaveOneOut(elpd_i, np.max([loo.khat for loo in each], axis=0), each[0].good_k, np.clip(pit, 0.0, 1.0))
 
 
-def smoothed(scores: xr.Dataset) -> LeaveOneOut:
-    """Scores of draws that all count the same."""
+def smoothed(scores: xr.Dataset, weights: Float[np.ndarray, " chains"] | None = None) -> LeaveOneOut:
+    """Scores of one sample, the draws of every chain with the chain's weight (by default alike)."""
     log_density = _draws_last(scores["y"])
     draws = log_density.shape[1]
+    log_chain = np.log(weights * weights.size) if weights is not None else np.zeros(scores.sizes["chain"])
     # ArviZ flags only k > good_k, which lets NaN through; the count above treats NaN as bad
-    log_weights, khat = _weights(log_density, scores["y"])
+    log_weights, khat = _weights(log_density - np.repeat(log_chain, scores.sizes["draw"]), scores["y"])
     log_weights = log_weights - np.asarray(logsumexp(log_weights, axis=1, keepdims=True))
     elpd_i = np.asarray(logsumexp(log_weights + log_density, axis=1))
     pit = np.sum(np.exp(log_weights) * _draws_last(scores["pit"]), axis=1)
     return LeaveOneOut(elpd_i, khat, min(1 - 1 / np.log10(draws), 0.7), np.clip(pit, 0.0, 1.0))
 
 
-def _weights(log_density: np.ndarray, by_chain: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    """Smoothed log weights (n, s), and k-hat (n,); raw weights that nobody should trust (NaN) for too few draws."""
-    if log_density.shape[1] < FEWEST:
-        return -log_density, np.full(len(log_density), np.nan)
+def _weights(log_ratio: np.ndarray, by_chain: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Smoothed log weights (n, s) from minus the raw ones, and k-hat (n,); NaN, and raw weights, for too few draws."""
+    if log_ratio.shape[1] < FEWEST:
+        return -log_ratio, np.full(len(log_ratio), np.nan)
     reff = _relative_efficiency(by_chain)
-    log_weights, khat = array_stats.psislw(distinct(log_density), r_eff=reff)  # pyright: ignore[reportArgumentType]
+    log_weights, khat = array_stats.psislw(distinct(log_ratio), r_eff=reff)  # pyright: ignore[reportArgumentType]
     return np.asarray(log_weights), np.asarray(khat)
 
 

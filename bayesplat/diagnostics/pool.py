@@ -8,9 +8,10 @@ from bayesplat.diagnostics.convert import group
 
 
 def chain_weights(tree: xr.DataTree) -> Float[np.ndarray, " chains"]:
-    """Weight of every chain: equal, unless chains disagreed and were stacked."""
-    if "stacking" in tree.children:
-        return group(tree, "stacking")["weight"].values
+    """Weight of every chain: equal, unless chains disagreed and were stacked, or know their share of the evidence."""
+    for source in ("stacking", "evidence"):
+        if source in tree.children:
+            return group(tree, source)["weight"].values
     chains = group(tree, "posterior").sizes["chain"]
     return np.full(chains, 1 / chains)
 

@@ -89,7 +89,7 @@ def merge(
     """The two splats most alike in place and shape, replaced by one with their mass, mean and covariance."""
     measure = _measure(energy, position, live)
     pairs = live[:, None] & live[None, :] & ~jnp.eye(live.size, dtype=bool)
-    alike = jnp.argmax(jnp.where(pairs, log_bhattacharyya(measure.A, measure.b), -jnp.inf))
+    alike = jnp.argmax(jnp.where(pairs, log_bhattacharyya(measure.A, measure.b, measure.A, measure.b), -jnp.inf))
     return _place(energy, position, measure.merge(alike // live.size, alike % live.size))
 
 

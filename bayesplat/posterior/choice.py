@@ -1,4 +1,4 @@
-"""Which sampler a size can afford."""
+"""Which sampler and which approximation a size can afford."""
 
 MOST_WORK = 25_000_000
 """Largest n k^2 for NUTS by `method="auto"`.
@@ -7,9 +7,15 @@ A gradient costs about 1 ms for each million of n k^2 and core, a draw 64 gradie
 thousand steps take more than an hour on two cores. Variational inference needs 16,000 gradients in all.
 """
 
-METHODS = ("nuts", "svi", "auto")
+MOST_SITES = 2000
+"""Most unconstrained coordinates for a Gaussian with correlations by `guide="auto"`."""
 
 
 def choose(n: int, k: int) -> str:
     """NUTS as long as it ends within about an hour, else "svi"."""
     return "nuts" if n * k**2 <= MOST_WORK else "svi"
+
+
+def choose_guide(size: int) -> str:
+    """A Gaussian with correlations of low rank for so many coordinates, or one without where there are too many."""
+    return "lowrank" if size <= MOST_SITES else "normal"

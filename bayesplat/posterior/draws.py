@@ -102,11 +102,13 @@ def _complete_batch(problem: Problem, values: Sites, key: Key, i: Int[AnyArray, 
 
 @eqx.filter_jit
 def _prior_batch(problem: Problem, key: Key, i: Int[AnyArray, ""]) -> Sites:
-    def one(key: Key) -> Sites:
-        first, second = jax.random.split(key)
-        return repelled(problem, draw(problem.sites(), first), second)
+    return jax.vmap(lambda key: prior_sites(problem, key))(jax.random.split(jax.random.fold_in(key, i), BATCH))
 
-    return jax.vmap(one)(jax.random.split(jax.random.fold_in(key, i), BATCH))
+
+def prior_sites(problem: Problem, key: Key) -> Sites:
+    """One draw of every site from the prior, its repulsion included."""
+    first, second = jax.random.split(key)
+    return repelled(problem, draw(problem.sites(), first), second)
 
 
 def _joined[T](batch: Callable[[int], T], count: int) -> T:

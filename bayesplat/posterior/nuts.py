@@ -114,18 +114,21 @@ def _adapt(problem: Problem, settings: Settings, state: State) -> State:
     it; gradients say that wherever it is. All splats share one mass, so that labels do not matter to the sampler. Idle
     splats then hardly move along gradients; teleports move them. The last tenth of warm-up tunes the step alone.
     """
-    i, unflat = state.hmc.i, unflatten(problem.sites())
-    own = PER_SPLAT | problem.spec.prior.own_sites
-    square = unflat(state.hmc.z_grad**2)
-    pooled = {
-        name: jnp.broadcast_to(jnp.mean(leaf, 0), leaf.shape) if name in own else leaf for name, leaf in square.items()
-    }
+    i = state.hmc.i
     weight = jnp.where(i < settings.warmup - settings.warmup // 10, jnp.maximum(1 / (i + 5.0), MEMORY), 0.0)
-    fisher = state.fisher + weight * (ravel_pytree(pooled)[0] - state.fisher)
+    fisher = state.fisher + weight * (mean_over_splats(problem, state.hmc.z_grad**2) - state.fisher)
     adapted = state.hmc.adapt_state._replace(
         inverse_mass_matrix=1 / fisher, mass_matrix_sqrt=jnp.sqrt(fisher), mass_matrix_sqrt_inv=1 / jnp.sqrt(fisher)
     )
     return State(state.hmc._replace(adapt_state=adapted), fisher)
+
+
+def mean_over_splats(problem: Problem, flat: Float[jax.Array, " m"]) -> Float[jax.Array, " m"]:
+    """Each splat's share of a flat vector replaced by the mean over splats: labels do not matter to it."""
+    own = PER_SPLAT | problem.spec.prior.own_sites
+    leaves = unflatten(problem.sites())(flat)
+    means = {name: jnp.broadcast_to(leaf.mean(0), leaf.shape) if name in own else leaf for name, leaf in leaves.items()}
+    return ravel_pytree(means)[0]
 
 
 def _teleport(problem: Problem, settings: Settings, state: Any) -> tuple[Any, Float[AnyArray, ""]]:

@@ -11,7 +11,9 @@ from bayesplat.priors.sites import constrain
 
 def program(problem: Problem) -> Sites:
     """NumPyro program over every site but the amplitudes, which are integrated out by one factor."""
-    values: Sites = {name: jnp.asarray(numpyro.sample(name, prior)) for name, prior in problem.sites().items()}
+    # in the order of their names, as every other vector of sites is laid out
+    table = sorted(problem.sites().items())
+    values: Sites = {name: jnp.asarray(numpyro.sample(name, prior)) for name, prior in table}
     numpyro.factor("collapsed", problem.log_rest(values))
     return values
 

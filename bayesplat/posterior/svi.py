@@ -24,8 +24,13 @@ from bayesplat.model import Problem
 from bayesplat.posterior.program import potential, program
 from bayesplat.priors.sites import unconstrain
 
-GUIDES = ("normal", "lowrank", "laplace")
+GUIDES = ("auto", "normal", "lowrank")
+"""Names that users may give; "laplace" is a method of its own."""
+
 CHUNK = 250
+
+BATCH = 64
+"""Draws weighed at a time: bounds memory."""
 
 
 class Settings(NamedTuple):
@@ -39,12 +44,12 @@ class Settings(NamedTuple):
 
 
 class Approximation(NamedTuple):
-    """Draws from the fitted approximation, with the log weights that judge it."""
+    """Draws from the fitted approximations, with the log weights that judge it."""
 
-    values: Sites  # of the model's sites; leading axes (1, draws)
-    log_p: np.ndarray  # (1, draws) log joint density of the model at each draw, unconstrained coordinates
-    log_q: np.ndarray  # (1, draws) log density of the approximation there
-    losses: np.ndarray  # (steps,) minus the evidence lower bound
+    values: Sites  # of the model's sites; leading axes (starts, draws)
+    log_p: np.ndarray  # (starts, draws) log joint density of the model at each draw, unconstrained coordinates
+    log_q: np.ndarray  # (starts, draws) log density of the approximation there
+    losses: np.ndarray  # (starts, steps) minus the evidence lower bound; NaN for steps not taken
     interrupted: bool
 
 
@@ -54,6 +59,20 @@ class Progress(NamedTuple):
     done: int
     total: int
     loss: float
+
+
+class _Fit(NamedTuple):
+    """The library's objects of one optimisation; made anew inside every compiled piece, which costs nothing there."""
+
+    guide: AutoGuide
+    svi: SVI
+
+
+def _fit(settings: Settings, start: Sites) -> _Fit:
+    schedule = optax.cosine_decay_schedule(settings.learning_rate, settings.steps, 0.05)
+    guide = _guide(settings, start)
+    loss = Trace_ELBO(num_particles=1 if settings.guide == "laplace" else settings.particles)
+    return _Fit(guide, SVI(program, guide, optax.chain(optax.clip_by_global_norm(1e3), optax.adam(schedule)), loss))
 
 
 def _guide(settings: Settings, start: Sites) -> AutoGuide:
@@ -71,46 +90,68 @@ def _positive_hessian(f: Callable[[AnyArray], AnyArray], at: Float[AnyArray, " m
     return (vectors * jnp.maximum(values, 1.0)) @ vectors.T
 
 
+@eqx.filter_jit
+def _start(problem: Problem, settings: Settings, start: Sites, key: Key) -> Any:
+    return _fit(settings, start).svi.init(key, problem)
+
+
+@eqx.filter_jit
+def _advance(problem: Problem, settings: Settings, start: Sites, state: Any) -> tuple[Any, Float[AnyArray, " c"]]:
+    svi = _fit(settings, start).svi
+    # the guide learns the sites' shapes from it; XLA drops its arithmetic
+    svi.init(jax.random.key(0), problem)
+    return jax.lax.scan(lambda state, _: svi.stable_update(state, problem), state, length=CHUNK)
+
+
+@eqx.filter_jit
+def _draw(
+    problem: Problem, settings: Settings, start: Sites, state: Any, key: Key
+) -> tuple[Sites, Float[AnyArray, " s"], Float[AnyArray, " s"]]:
+    """Draws from the guide, with log densities of model and guide there, in unconstrained coordinates."""
+    guide, svi = _fit(settings, start)
+    svi.init(jax.random.key(0), problem)
+    params = svi.get_params(state)
+    drawn = guide.sample_posterior(key, params, problem, sample_shape=(settings.draws,))
+    values = {name: drawn[name] for name in problem.sites()}
+    return values, *_weigh(problem, guide, params, values)
+
+
 def run_svi(
     problem: Problem,
-    start: Sites,
+    starts: list[Sites],
     key: Key,
     settings: Settings,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Approximation:
-    """Fit the guide from `start` (values of the sites) and draw from it; Ctrl-C stops early and keeps the fit so far.
+    """Fit one guide from each start (values of the sites) and draw from it; Ctrl-C keeps the fits so far.
 
     `laplace` finds the maximum by the same optimiser and inverts the Hessian there.
     """
-    schedule = optax.cosine_decay_schedule(settings.learning_rate, settings.steps, 0.05)
-    guide = _guide(settings, start)
-    loss = Trace_ELBO(num_particles=1 if settings.guide == "laplace" else settings.particles)
-    svi = SVI(program, guide, optax.chain(optax.clip_by_global_norm(1e3), optax.adam(schedule)), loss)
-
-    @eqx.filter_jit
-    def advance(problem: Problem, state: Any) -> tuple[Any, Float[AnyArray, " c"]]:
-        return jax.lax.scan(lambda state, _: svi.stable_update(state, problem), state, length=CHUNK)
-
-    begin, draw = jax.random.split(key)
-    state, losses, interrupted = svi.init(begin, problem), [], False
-    try:
-        while len(losses) * CHUNK < settings.steps:
-            state, chunk = advance(problem, state)
-            losses.append(np.asarray(chunk))
-            report(Progress(len(losses) * CHUNK, settings.steps, float(chunk[-50:].mean())))
-    except KeyboardInterrupt:
-        interrupted = True
-    values = guide.sample_posterior(draw, svi.get_params(state), problem, sample_shape=(settings.draws,))
-    values = {name: values[name] for name in problem.sites()}
-    log_p, log_q = _weigh(problem, guide, svi.get_params(state), values)
-    history = np.concatenate(losses) if losses else np.zeros(0)
-    return Approximation(jax.tree.map(lambda a: np.asarray(a)[None], values), log_p, log_q, history, interrupted)
+    parts, interrupted, total = [], False, settings.steps * len(starts)
+    for c, start in enumerate(starts):
+        begin, draw = jax.random.split(jax.random.fold_in(key, c))
+        state, losses = _start(problem, settings, start, begin), []
+        try:
+            while len(losses) * CHUNK < settings.steps:
+                state, chunk = _advance(problem, settings, start, state)
+                losses.append(np.asarray(chunk))
+                done = c * settings.steps + len(losses) * CHUNK
+                report(Progress(done, total, float(chunk[-50:].mean())))
+        except KeyboardInterrupt:
+            interrupted = True
+        losses = np.concatenate([*losses, np.full(settings.steps, np.nan)])[: settings.steps]
+        parts.append((*_draw(problem, settings, start, state, draw), losses))
+        if interrupted:
+            break
+    values, log_p, log_q, losses = jax.tree.map(lambda *each: np.stack(each), *parts)
+    return Approximation(values, log_p, log_q, losses, interrupted)
 
 
-def _weigh(problem: Problem, guide: AutoGuide, params: Sites, values: Sites) -> tuple[np.ndarray, np.ndarray]:
-    """Log densities (1, draws) of model and approximation at draws, in unconstrained coordinates."""
+def _weigh(
+    problem: Problem, guide: AutoGuide, params: Sites, values: Sites
+) -> tuple[Float[AnyArray, " s"], Float[AnyArray, " s"]]:
     positions = jax.vmap(lambda v: unconstrain(problem.sites(), v))(values)
-    log_p = -jax.jit(jax.vmap(lambda z: potential(problem, z)))(positions)
+    log_p = -jax.lax.map(lambda z: potential(problem, z), positions, batch_size=BATCH)
     if isinstance(guide, AutoNormal):
         log_q = sum(
             norm.logpdf(z, params[f"{name}_auto_loc"], params[f"{name}_auto_scale"]).reshape(len(z), -1).sum(1)
@@ -118,7 +159,7 @@ def _weigh(problem: Problem, guide: AutoGuide, params: Sites, values: Sites) -> 
         )
     else:
         assert isinstance(guide, AutoContinuous)
-        # the library lays the sites out in the order of the program
-        flat = [positions[name].reshape(len(positions[name]), -1) for name in problem.sites()]
+        # the library lays the sites out in the order of the program, which is that of their names
+        flat = [positions[name].reshape(len(positions[name]), -1) for name in sorted(positions)]
         log_q = guide.get_posterior(params).log_prob(jnp.concatenate(flat, 1))
-    return np.asarray(log_p)[None], np.asarray(log_q)[None]
+    return log_p, jnp.asarray(log_q)

@@ -53,10 +53,9 @@ def _log_weights(problem: Problem, values: Sites, slot: Int[AnyArray, ""], candi
     scale = spec.prior.scales({**values, **candidates}, problem.context, sigma) if own else scales[slot]
     rest = with_trend(scales.at[slot].set(0.0), columns.shape[1])
     system = collapsed.factor(columns, rest, problem.y, sd, problem.observed)
-    gain = collapsed.evidence_gain(system, problem.columns(many.A, many.b), scale)
-    A, b = jnp.asarray(now.A), jnp.asarray(now.b)
-    penalty = jax.vmap(lambda scale, centre: spec.prior.log_penalty(A.at[slot].set(scale), b.at[slot].set(centre)))
-    return gain + penalty(many.A, many.b)
+    gain = problem.temper * collapsed.evidence_gain(system, problem.columns(many.A, many.b), scale)
+    penalty = jnp.asarray(spec.prior.log_penalty_from(now.A, now.b, many.A, many.b))
+    return gain + jnp.sum(penalty.at[:, slot].set(0.0), 1)
 
 
 def redraw_shared(problem: Problem, values: Sites, key: Key) -> Sites:

@@ -14,7 +14,7 @@ from numpyro import distributions as dist
 from bayesplat._checks import fraction, positive, require
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.priors.geometry import FreeLengths, Lengths
-from bayesplat.priors.repulsion import log_repulsion
+from bayesplat.priors.repulsion import log_repulsion, log_repulsion_from
 from bayesplat.priors.sites import SiteTable, vector
 
 
@@ -76,6 +76,16 @@ class AmplitudePrior:
     def log_penalty(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, ""]:
         """Log of an unnormalised factor that couples the splats; zero unless the prior says otherwise."""
         return jnp.zeros(())
+
+    def log_penalty_from(
+        self,
+        A: Float[AnyArray, "k d d"],
+        b: Float[AnyArray, "k d"],
+        A2: Float[AnyArray, "c d d"],
+        b2: Float[AnyArray, "c d"],
+    ) -> Float[AnyArray, "c k"]:
+        """What each of c other splats would add to it beside each of the k splats."""
+        return jnp.zeros((b2.shape[0], b.shape[0]))
 
     def check(self, k: int) -> None:
         """Refuse a number of splats that the prior's dial does not fit."""
@@ -371,6 +381,16 @@ class Repulsive(AmplitudePrior):
     def log_penalty(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, ""]:
         """Log of the repulsion."""
         return self.strength * log_repulsion(A, b)
+
+    def log_penalty_from(
+        self,
+        A: Float[AnyArray, "k d d"],
+        b: Float[AnyArray, "k d"],
+        A2: Float[AnyArray, "c d d"],
+        b2: Float[AnyArray, "c d"],
+    ) -> Float[AnyArray, "c k"]:
+        """The same, of pairs."""
+        return self.strength * log_repulsion_from(A, b, A2, b2)
 
     def check(self, k: int) -> None:
         """What the base refuses."""

@@ -5,7 +5,9 @@ import pytest
 from diagnostics.trees import CHAINS, DRAWS, N, nuts_groups, svi_groups, tree_of
 from scipy import stats
 
-from bayesplat.diagnostics.convergence import convergence, pareto_khat
+from bayesplat.diagnostics.convergence import _uncertain, convergence, pareto_khat
+from bayesplat.diagnostics.evidence import Evidence, with_evidence
+from bayesplat.diagnostics.pool import chain_weights
 
 
 def judge(groups):
@@ -93,6 +95,36 @@ def test_f_is_judged_on_at_most_200_points():
     groups["posterior"]["f"] = np.repeat(groups["posterior"]["f"], 10, axis=2)
     assert groups["posterior"]["f"].shape[2] == 10 * N
     assert judge(groups).ok
+
+
+# ---------------------------------------------------------------- populations
+
+
+def population(log_evidence):
+    groups = nuts_groups()
+    groups["sample_stats"] = {"lp": groups["sample_stats"]["lp"]}
+    return with_evidence(tree_of(groups), np.asarray(log_evidence))
+
+
+def test_runs_that_agree_pass_and_report_the_evidence():
+    log_z = np.array([-10.1, -9.9, -10.05, -9.95])
+    report = convergence(population(log_z), "smc")
+    assert report.ok
+    z = np.exp(log_z)
+    np.testing.assert_allclose(report.log_evidence.log, np.log(z.mean()))
+    np.testing.assert_allclose(report.log_evidence.error, z.std(ddof=1) / 2 / z.mean())
+    assert "log evidence -10.00 (standard error 0.05)" in str(report)
+
+
+def test_a_run_that_found_less_weighs_less():
+    tree = population([-900.0, -3000.0, -900.0, -900.0])
+    np.testing.assert_allclose(chain_weights(tree), [1 / 3, 0, 1 / 3, 1 / 3], atol=1e-12)
+    assert convergence(tree, "smc").ok  # three runs agree on the evidence, and the fourth does not count
+
+
+def test_evidence_that_is_hardly_known_is_said_to_be():
+    assert "standard error of its log is 1.2 nats" in _uncertain(Evidence(-5.0, 1.2))[0]
+    assert _uncertain(Evidence(-5.0, 0.3)) == ()
 
 
 # ---------------------------------------------------------------- approximations

@@ -21,7 +21,7 @@ def repulsion():
         yield lambda A, b: jax.tree.map(np.asarray, compiled(A, b))
 
 
-coefficients = jax.jit(log_bhattacharyya)
+coefficients = jax.jit(lambda A, b: log_bhattacharyya(A, b, A, b))
 
 
 def closed_form(s, m, t, n):

@@ -1,0 +1,101 @@
+"""Draws by every method, from one table of methods: what `SplatModel.sample` chooses from."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from bayesplat._typing import Key, Sites
+from bayesplat.diagnostics.convert import nuts_stats
+from bayesplat.model import Problem
+from bayesplat.posterior import nuts, svi
+from bayesplat.posterior.choice import choose_guide
+from bayesplat.priors.sites import unconstrain
+from bayesplat.progress import display
+
+
+class Budget(NamedTuple):
+    """What the user says of how to sample; each method takes what concerns it."""
+
+    chains: int
+    warmup: int
+    draws: int
+    guide: str
+    target_accept: float
+    max_tree_depth: int
+
+
+class Drawn(NamedTuple):
+    """Draws of the model's sites and how they were made; leading axes (chains, draws)."""
+
+    values: Sites
+    stats: Sites  # of the group `sample_stats`
+    how: dict[str, Any]
+    log_evidence: Float[np.ndarray, " chains"] | None = None  # standardised; only SMC estimates it
+
+
+def by_nuts(problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None) -> Drawn:
+    """One chain from each start."""
+    settings = nuts.Settings(budget.warmup, budget.draws, budget.target_accept, budget.max_tree_depth)
+    run_key, *keys = jax.random.split(key, 1 + len(starts))
+    positions = [unconstrain(problem.sites(), start) for start in starts]
+    positions = [nuts.disperse(position, k) for position, k in zip(positions, keys, strict=True)]
+    with display("nuts", progress) as show:
+
+        def report(p: nuts.Progress) -> None:
+            show(p.done, p.total, f"{p.divergences} divergent" if p.done else "compiling")
+
+        chains = nuts.run_nuts(problem, positions, run_key, settings, report)
+    how = {**settings._asdict(), "chains": len(starts), "chain_method": "threads", "interrupted": chains.interrupted}
+    return Drawn(chains.values, nuts_stats(chains.stats, settings.max_tree_depth), how)
+
+
+def by_svi(problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None) -> Drawn:
+    """One Gaussian fitted from the first start; all draws make one chain."""
+    size = sum(int(np.prod(prior.shape())) for prior in problem.sites().values())
+    guide = choose_guide(size) if budget.guide == "auto" else budget.guide
+    return _approximated(problem, starts[:1], key, svi.Settings(guide, draws=budget.chains * budget.draws), progress)
+
+
+def by_laplace(problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None) -> Drawn:
+    """A Gaussian at the mode above each start, each a chain of its own."""
+    return _approximated(problem, starts, key, svi.Settings("laplace", draws=budget.draws), progress)
+
+
+def _approximated(
+    problem: Problem, starts: list[Sites], key: Key, settings: svi.Settings, progress: bool | None
+) -> Drawn:
+    with display("svi", progress) as show:
+        found = svi.run_svi(problem, starts, key, settings, lambda p: show(p.done, p.total, f"loss {p.loss:.1f}"))
+    how = {**settings._asdict(), "interrupted": found.interrupted}
+    return Drawn(found.values, {"lp": found.log_p, "log_q": found.log_q}, how)
+
+
+def by_smc(problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None) -> Drawn:
+    """One population for each chain, all from the prior: starts do not matter."""
+    # BlackJAX takes 0.7 s to import, which only those who use it should pay
+    from bayesplat.posterior import smc
+
+    settings = smc.Settings(budget.draws)
+    with display("smc", progress) as show:
+
+        def report(p: smc.Progress) -> None:
+            show(p.done, p.total, f"power of the likelihood {p.power:.2g}" if p.power else "compiling")
+
+        runs = smc.run_smc(problem, budget.chains, key, settings, report)
+    how = {**settings._asdict(), "chains": len(runs.log_evidence), "rises": runs.rises, "interrupted": runs.interrupted}
+    stats: Sites = {"lp": runs.log_p, "acceptance_rate": runs.acceptance}
+    return Drawn(runs.values, stats, how, runs.log_evidence)
+
+
+METHODS: dict[str, Callable[[Problem, list[Sites], Key, Budget, bool | None], Drawn]] = {
+    "nuts": by_nuts,
+    "smc": by_smc,
+    "svi": by_svi,
+    "laplace": by_laplace,
+}
+
+WITHOUT_START = ("smc",)
+"""Methods that need no point fit."""

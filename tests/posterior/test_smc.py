@@ -1,0 +1,106 @@
+"""Sequential Monte Carlo: its evidence and means are those of brute force, and a fault in its moves is caught."""
+
+import threading
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from posterior.problems import problem_of, thinned
+from scipy.special import logsumexp
+from statistical import P_VALUE, mean_p_value
+
+from bayesplat import collapsed
+from bayesplat.posterior import smc
+from bayesplat.priors import Repulsive, Ridge
+from bayesplat.priors.sites import draw
+
+RUNS = 8
+SETTINGS = smc.Settings(draws=150, sweeps=1, leapfrogs=8, pool=8)
+BRUTE = 40_000
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Few data, so that draws from the prior find the posterior."""
+    with jax.enable_x64(True):
+        return thinned(problem_of(Ridge(), k=2), range(0, 15, 3))
+
+
+def statistics(problem, values):
+    """E[f | values, y] at three points, and what scatters about it."""
+    columns = problem.features(problem.geometry(values))[jnp.asarray([1, 7, 13])]
+    f = columns @ collapsed.mean_coefficients(problem.factor(values))
+    return jnp.concatenate([f, f**2, jnp.log(values["sigma"])[None], jnp.log(values["tau"])[None]])
+
+
+@pytest.fixture(scope="module")
+def brute(problem):
+    """Log evidence and means by importance sampling from the prior, with their standard errors."""
+
+    def one(key):
+        values = draw(problem.sites(), key)
+        return problem.log_likelihood(values), statistics(problem, values)
+
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(0), BRUTE)
+        log_weights, found = jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(keys))
+    weights = np.exp(log_weights - logsumexp(log_weights))
+    mean = weights @ found
+    error = np.sqrt((weights**2) @ (found - mean) ** 2)
+    relative = weights * BRUTE
+    return logsumexp(log_weights) - np.log(BRUTE), relative.std() / np.sqrt(BRUTE), mean, error
+
+
+def run(problem):
+    """Evidence of every run relative to brute force's, and means over its draws."""
+    with jax.enable_x64(True):
+        found = smc.run_smc(problem, RUNS, jax.random.key(1), SETTINGS)
+        each = jax.jit(jax.vmap(jax.vmap(lambda values: statistics(problem, values))))(found.values)
+    assert found.log_p.shape == found.acceptance.shape == (RUNS, SETTINGS.draws)
+    return found, np.asarray(each).mean(1)
+
+
+@pytest.mark.parametrize("fault", [None, "teleports that forget the data"])
+def test_evidence_and_means_are_those_of_brute_force(problem, brute, fault, monkeypatch):
+    if fault:
+        right, rise, none = smc.teleport, smc._rise.__wrapped__, jnp.zeros(())
+        monkeypatch.setattr(smc, "teleport", lambda problem, *rest: right(problem.tempered(none), *rest))
+        monkeypatch.setattr(smc, "_rise", eqx.filter_jit(lambda *args: rise(*args)))  # compiled anew
+    found, means = run(problem)
+    log_evidence, relative_error, mean, error = brute
+    share = np.exp(found.log_evidence - log_evidence)
+    p = [mean_p_value(share[:, None], 1.0, error=relative_error), mean_p_value(means, mean, error=error)]
+    assert (min(p) > P_VALUE) == (fault is None)
+
+
+def test_at_power_zero_nothing_is_known_and_at_one_everything(problem, x64):
+    values = draw(problem.sites(), jax.random.key(2))
+    at = [float(problem.tempered(jnp.asarray(power)).log_rest(values)) for power in (0.0, 0.25, 1.0)]
+    np.testing.assert_allclose(at, np.array([0.0, 0.25, 1.0]) * float(problem.log_likelihood(values)), rtol=1e-12)
+
+
+def test_repulsion_belongs_to_the_prior_and_is_not_tempered(x64):
+    problem = problem_of(Repulsive(Ridge()), k=2)
+    values = draw(problem.sites(), jax.random.key(3))
+    geometry = problem.geometry(values)
+    penalty = float(problem.spec.prior.log_penalty(geometry.A, geometry.b))
+    assert float(problem.tempered(jnp.zeros(())).log_rest(values)) == pytest.approx(penalty)
+
+
+def test_an_interrupt_keeps_the_runs_that_are_done(problem, monkeypatch):
+    settings = SETTINGS._replace(draws=20)
+
+    def first_only(job, count, poll):
+        job(0, threading.Event())
+        return True
+
+    monkeypatch.setattr(smc, "run_all", first_only)
+    with jax.enable_x64(True):
+        found = smc.run_smc(problem, 3, jax.random.key(4), settings)
+    assert found.interrupted
+    assert found.log_evidence.shape == (1,)
+    monkeypatch.setattr(smc, "run_all", lambda job, count, poll: True)
+    with pytest.raises(KeyboardInterrupt, match="before a run had reached"):
+        smc.run_smc(problem, 3, jax.random.key(4), settings)

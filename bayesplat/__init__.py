@@ -14,6 +14,7 @@ from bayesplat.measure import SplatMeasure
 from bayesplat.posterior.predict import Prediction
 from bayesplat.priors import R2D2, Centres, Flat, Lengths, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
 from bayesplat.regression import SplatModel, load
+from bayesplat.reloo import reloo
 from bayesplat.results import Posterior
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ __all__ = [
     "load",
     "mothers",
     "plots",
+    "reloo",
 ]
 
 

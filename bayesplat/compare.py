@@ -100,5 +100,8 @@ def _verdict(table: pd.DataFrame) -> str:
             "(under 4 nats or 2 standard errors)."
         )
     if doubt:
-        sentence += f" Scores of {', '.join(doubt)} rest on data whose LOO term cannot be trusted (bad_k)."
+        sentence += (
+            f" Scores of {', '.join(doubt)} rest on data whose LOO term cannot be trusted (bad_k); reloo scores them "
+            "by exact refits."
+        )
     return sentence

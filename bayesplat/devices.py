@@ -1,7 +1,9 @@
 """Where and how precisely inference runs: float64, on a device chosen by size, without touching global settings."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import jax
 
@@ -9,6 +11,10 @@ from bayesplat._typing import Device
 
 GPU_PAIRS = 10**7
 """Data times splats from which an accelerator, where there is one, is used; below, starting its kernels costs more."""
+
+MAPS, MAPS_LIMIT = Path("/proc/self/maps"), Path("/proc/sys/vm/max_map_count")
+MAPS_SHARE = 0.5
+"""Share of the memory maps that Linux grants a process at which compiled programs are dropped."""
 
 
 def choose_device(pairs: int) -> Device:
@@ -22,3 +28,18 @@ def inference(device: Device | None = None) -> Iterator[None]:
     """Float64 on `device` (default: the CPU) inside this block and on this thread only."""
     with jax.enable_x64(True), jax.default_device(device or jax.devices("cpu")[0]):
         yield
+
+
+def make_room() -> None:
+    """Drop JAX's compiled programs before the process runs out of memory maps; they are compiled again when needed.
+
+    JAX keeps every program for the life of a process. Fits of one shape take about 3500 maps of Linux's 65530, so that
+    a day in a notebook would end, after some twenty shapes, with "LLVM compilation error: Cannot allocate memory".
+    """
+    if not MAPS_LIMIT.exists():
+        return
+    with MAPS.open("rb") as maps:
+        taken = sum(1 for _ in maps)
+    if taken > MAPS_SHARE * int(MAPS_LIMIT.read_text()):
+        jax.clear_caches()
+        gc.collect()

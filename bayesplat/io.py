@@ -18,7 +18,7 @@ FORMAT = "bayesplat-posterior"
 VERSION = 3
 """Version of the file format; raised whenever an older reader would misread a file.
 
-2: chains may have weights by stacking. 3: or by evidence.
+2: chains may have weights by stacking. 3: or by evidence, and leave-one-out scores may be those of refits.
 """
 
 _KINDS: dict[str, type] = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from bayesplat._checks import one_of, positive_int, require
 from bayesplat._typing import Device, Sites
-from bayesplat.devices import choose_device, inference
+from bayesplat.devices import choose_device, inference, make_room
 from bayesplat.diagnostics.convert import to_datatree
 from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.diagnostics.stacking import stacked
@@ -181,6 +181,7 @@ def load(path: str | os.PathLike[str]) -> Posterior:
 
 
 def _bind(spec: Specification, x: object, y: object, quiet: bool = False) -> _Bound:
+    make_room()
     data = as_data(x, y)
     rows = np.flatnonzero(~np.isnan(data.y))
     scaling = fit_scaling(data.x[rows], data.y[rows])

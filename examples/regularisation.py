@@ -89,19 +89,22 @@ def fitted(model: bs.SplatModel, data: tuple[np.ndarray, ...], start: bs.PointFi
 
 
 def study(options: argparse.Namespace) -> pd.DataFrame:
-    """All rows, on disk as soon as they are known."""
+    """All rows, on disk as soon as they are known; those that an earlier run left there are not computed again."""
     budget = {"warmup": 25, "draws": 25, "chains": 2} if options.quick else {"warmup": 300, "draws": 300}
-    rows = []
+    table = options.out / "regularisation.csv"
+    rows = pd.read_csv(table).to_dict("records") if table.exists() else []
+    known = {(row["data"], row["seed"], row["k"], row["prior"]) for row in rows}
     for name, drawn in cases(options):
         for seed in range(options.seeds):
             data = drawn(seed)
             for k in options.k:
-                start = bs.SplatModel(k, prior=bs.Ridge()).fit(*data[:2], seed=seed)
-                for prior in options.priors:
+                priors = [prior for prior in options.priors if (name, seed, k, prior) not in known]
+                start = bs.SplatModel(k, prior=bs.Ridge()).fit(*data[:2], seed=seed) if priors else None
+                for prior in priors:
                     model = bs.SplatModel(k, prior=PRIORS[prior](k))
                     row = fitted(model, data, start, budget, seed)
                     rows.append({"data": name, "seed": seed, "k": k, "prior": prior, **row})
-                    pd.DataFrame(rows).to_csv(options.out / "regularisation.csv", index=False, float_format="%.5g")
+                    pd.DataFrame(rows).to_csv(table, index=False, float_format="%.5g")
     return pd.DataFrame(rows)
 
 

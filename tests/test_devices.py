@@ -50,3 +50,19 @@ def test_arviz_and_numpyro_live_together():
     code = f"{ORDERS}; import sys; print(numpyro.distributions is sys.modules['numpyro.distributions'] is d)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "True", done.stderr
+
+
+def test_compiled_programs_are_dropped_before_the_process_runs_out_of_maps(monkeypatch, tmp_path):
+    double = jax.jit(lambda x: 2 * x)
+    double(1.0)
+    devices.make_room()
+    assert double._cache_size() == 1  # room enough
+    limit = tmp_path / "max_map_count"
+    limit.write_text("10\n")
+    monkeypatch.setattr(devices, "MAPS_LIMIT", limit)
+    devices.make_room()
+    assert double._cache_size() == 0
+    assert float(double(1.0)) == 2.0
+    monkeypatch.setattr(devices, "MAPS_LIMIT", tmp_path / "not on this system")
+    devices.make_room()
+    assert double._cache_size() == 1

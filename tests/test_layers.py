@@ -25,7 +25,7 @@ LAYERS = {
     8: ["compare", "results"],
     9: ["sampling"],
     10: ["regression"],
-    11: ["plots", "datasets", "kfold", "advice"],
+    11: ["plots", "datasets", "kfold", "reloo", "advice"],
     12: ["cli"],
 }
 

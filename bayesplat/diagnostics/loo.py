@@ -46,8 +46,18 @@ class LeaveOneOut(NamedTuple):
 def leave_one_out(tree: xr.DataTree) -> LeaveOneOut:
     """Scores from the integrated predictive: weights proportional to 1 / p(y_i | y_-i, theta).
 
-    Where chains were stacked, scores are those of the weighted mixture of their predictives (yao2022).
+    Where chains were stacked, scores are those of the weighted mixture of their predictives (yao2022). Exact scores of
+    refits, where there are any, replace them; their k-hat is 0.
     """
+    loo = _importance_sampled(tree)
+    if "reloo" not in tree.children:
+        return loo
+    exact = group(tree, "reloo")["y"].values
+    known = ~np.isnan(exact)
+    return loo._replace(elpd_i=np.where(known, exact, loo.elpd_i), khat=np.where(known, 0.0, loo.khat))
+
+
+def _importance_sampled(tree: xr.DataTree) -> LeaveOneOut:
     scores, weights = group(tree, "loo_predictive"), chain_weights(tree)
     if "stacking" not in tree.children:
         return smoothed(scores, weights)

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Effective draws per second: bayesplat beside the plain NumPyro model
 # The plain model is what one writes first: amplitudes as parameters, default starts, NumPyro's own driver, four chains
-# one after the other on its vectorised path. Same data, same number of splats, same prior on lengths and centres.
-# Run `uv run python examples/efficiency.py`; `--quick` for a small version.
+# on its vectorised path. Same data, same number of splats. Two data sets: the motorcycle data (133 rows), and a wave
+# that slows down (1000 rows). Run `uv run python examples/efficiency.py`; `--quick` for a small version.
 
 # %%
 import argparse
@@ -33,8 +33,8 @@ def plain(x: jax.Array, y: jax.Array, k: int) -> None:
     numpyro.sample("y", dist.Normal(f, sigma), obs=y)
 
 
-def run_plain(x: np.ndarray, y: np.ndarray, k: int, warmup: int, draws: int) -> tuple[np.ndarray, float]:
-    """Draws of f (chains, draws, n) and seconds, compilation included."""
+def run_plain(x: np.ndarray, y: np.ndarray, k: int, warmup: int, draws: int) -> tuple[np.ndarray, int, float]:
+    """Draws of f (chains, draws, n), gradients after warm-up, and seconds, compilation included."""
     box, standard = (x - x.min()) / np.ptp(x), (y - y.mean()) / y.std()
     began = time.perf_counter()
     with jax.enable_x64(True):
@@ -46,37 +46,67 @@ def run_plain(x: np.ndarray, y: np.ndarray, k: int, warmup: int, draws: int) -> 
             chain_method="vectorized",
             progress_bar=False,
         )
-        mcmc.run(jax.random.key(0), jnp.asarray(box), jnp.asarray(standard), k)
+        mcmc.run(jax.random.key(0), jnp.asarray(box), jnp.asarray(standard), k, extra_fields=("num_steps",))
         f = np.asarray(mcmc.get_samples(group_by_chain=True)["f"])
-    return f, time.perf_counter() - began
+        gradients = int(mcmc.get_extra_fields()["num_steps"].sum())
+    return f, gradients, time.perf_counter() - began
 
 
-def run_splats(x: np.ndarray, y: np.ndarray, k: int, warmup: int, draws: int) -> tuple[np.ndarray, float]:
+# %%
+def run_splats(x: np.ndarray, y: np.ndarray, k: int, warmup: int, draws: int) -> tuple[np.ndarray, int, float]:
     """The same from bayesplat: flow, four chains, compilation included."""
     began = time.perf_counter()
-    post = bs.SplatModel(k, prior=bs.Ridge()).sample(x, y, warmup=warmup, draws=draws)
-    return post.data["posterior"]["f"].values, time.perf_counter() - began
+    post = bs.SplatModel(k, prior=bs.Ridge()).sample(x, y, warmup=warmup, draws=draws, progress=False)
+    f, gradients = post.data["posterior"]["f"].values, int(post.data["sample_stats"]["n_steps"].sum())
+    return f, gradients, time.perf_counter() - began
 
 
-def main(quick: bool) -> None:
-    """Print worst and median effective sample size of f per second for both."""
+# %% [markdown]
+# ## One row for every case and sampler
+
+
+# %%
+def wave(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """sin(10 pi t (2 - t)) with noise of sd 0.15."""
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.uniform(size=n))
+    return t, np.sin(10 * np.pi * t * (2 - t)) + 0.15 * rng.normal(size=n)
+
+
+def row(f: np.ndarray, gradients: int, seconds: float) -> str:
+    """Columns of the table: worst and median point."""
+    tree = az.from_dict({"posterior": {"f": f[:, :, np.unique(np.linspace(0, f.shape[2] - 1, 200).astype(int))]}})
+    ess, rhat = az.ess(tree)["f"].values, float(az.rhat(tree)["f"].max())
+    return (
+        f"{seconds:.0f} | {rhat:.3f} | {ess.min():.0f} | {np.median(ess):.0f} | {ess.min() / seconds:.2f} "
+        f"| {np.median(ess) / seconds:.1f} | {gradients / ess.min():.0f}"
+    )
+
+
+def main(quick: bool, splats: list[int], warmup: int, draws: int) -> None:
+    """Print effective draws of f per second, and gradients for each of them, for both samplers and every case."""
     data = bs.datasets.motorcycle()
-    k, warmup, draws = (3, 50, 50) if quick else (10, 500, 500)
-    print("| sampler | seconds | max R-hat f | min ESS f | median ESS f | min ESS/s | median ESS/s |")
-    print("|---|---|---|---|---|---|---|")
-    for name, run in {"plain NumPyro, default starts": run_plain, "bayesplat": run_splats}.items():
-        f, seconds = run(data.x, data.y, k, warmup, draws)
-        tree = az.from_dict({"posterior": {"f": f}})
-        ess, rhat = az.ess(tree)["f"].values, float(az.rhat(tree)["f"].max())
-        print(
-            f"| {name} | {seconds:.0f} | {rhat:.3f} | {ess.min():.0f} | {np.median(ess):.0f} "
-            f"| {ess.min() / seconds:.2f} | {np.median(ess) / seconds:.1f} |",
-            flush=True,
-        )
+    cases = {"motorcycle, n = 133": (data.x, data.y)}
+    if not quick:
+        cases["slowing wave, n = 1000"] = wave(1000)
+    print(
+        "| data | k | sampler | s | max R-hat f | min ESS f | median ESS f | min ESS/s | median ESS/s | gradients/ESS |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for name, (x, y) in cases.items():
+        for k in splats:
+            for sampler, run in {"plain NumPyro": run_plain, "bayesplat": run_splats}.items():
+                print(f"| {name} | {k} | {sampler} | {row(*run(x, y, k, warmup, draws))} |", flush=True)
 
 
 # %%
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Effective draws per second")
     parser.add_argument("--quick", action="store_true", help="tiny budgets")
-    main(parser.parse_args().quick)
+    parser.add_argument("--k", type=int, nargs="+", default=[10, 30, 60], help="numbers of splats")
+    parser.add_argument("--warmup", type=int, default=200, help="steps of each chain thrown away first")
+    parser.add_argument("--draws", type=int, default=200, help="draws kept of each chain")
+    if parser.parse_args().quick:
+        parser.set_defaults(k=[3], warmup=50, draws=50)
+    options = parser.parse_args()
+    main(options.quick, options.k, options.warmup, options.draws)

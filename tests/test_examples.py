@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PRINTED = {
     "motorcycle.py": ["| splats, varying noise |", "| Gaussian process |", "Convergence (nuts)", "Overfitting"],
-    "surface_2d.py": ["PointFit", "MSE to the truth", "90% band covers", "Convergence (nuts)"],
+    "surface_2d.py": ["PointFit", "MSE to the truth", "90% band covers", "Convergence (nuts)", "Convergence (smc)"],
     "coverage.py": ["| truth | method | 50% |", "| two scales | splats |", "| slowing wave | GP (Matern 5/2) |"],
     "regularisation.py": ["| flat | 3 |", "| ridge | 3 |", "LOO picks the prior"],
-    "efficiency.py": ["| plain NumPyro, default starts |", "| bayesplat |"],
+    "efficiency.py": ["| 3 | plain NumPyro |", "| 3 | bayesplat |"],
 }
 SLOW = ("coverage", "efficiency", "regularisation")
 PICTURES = {

@@ -5,6 +5,7 @@ from bayesplat.plots.checks import checks
 from bayesplat.plots.compare import compare
 from bayesplat.plots.flow import flow
 from bayesplat.plots.prior import prior
+from bayesplat.plots.prior_posterior import prior_posterior
 from bayesplat.plots.splats import splats
 
-__all__ = ["bands", "checks", "compare", "flow", "prior", "splats"]
+__all__ = ["bands", "checks", "compare", "flow", "prior", "prior_posterior", "splats"]

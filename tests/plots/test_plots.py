@@ -180,6 +180,19 @@ def test_prior(d):
     assert "y (sds)" in texts(figure)
 
 
+@pytest.mark.parametrize("d", [1, 2])
+def test_prior_and_posterior_side_by_side(posterior, d):
+    post = posterior(d)
+    figure = plots.prior_posterior(post)
+    figure.draw_without_rendering()
+    assert f"active splats, of {K}" in texts(figure)
+    assert (INPUTS[0] if d == 1 else "in the order of their fitted value") in texts(figure)
+    assert legend_of(figure) == ["data", "90% band of f, prior", "90% band of f, posterior", "posterior mean of f"]
+    # the histograms hold the draws: shares of all that lie inside
+    active = figure.axes[2].patches
+    assert sum(bar.get_height() for bar in active) == pytest.approx(2.0)
+
+
 @pytest.mark.parametrize("draw", ["bands", "splats", "compare", "flow", "prior"])
 def test_drawing_into_the_users_axes(posterior, point_fit, comparison, draw):
     subject = {"compare": comparison, "flow": point_fit(1), "prior": prior_draws(1)}.get(draw, posterior(1))
@@ -191,7 +204,7 @@ def test_drawing_into_the_users_axes(posterior, point_fit, comparison, draw):
     assert not left.has_data()
 
 
-@pytest.mark.parametrize("draw", ["bands", "splats", "checks", "compare", "flow", "prior"])
+@pytest.mark.parametrize("draw", ["bands", "splats", "checks", "compare", "flow", "prior", "prior_posterior"])
 def test_the_wrong_object_is_refused(draw):
     with pytest.raises(bs.BayesplatError, match=r"Expected .*, got int"):
         getattr(plots, draw)(3)

@@ -22,7 +22,7 @@ from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Problem, Specification, bind
 from bayesplat.posterior import svi
-from bayesplat.posterior.choice import choose
+from bayesplat.posterior.choice import choose, takes_hours
 from bayesplat.posterior.draws import complete_all, prior_draws
 from bayesplat.progress import display
 from bayesplat.results import Posterior, load_posterior
@@ -235,10 +235,9 @@ def _flow(bound: _Bound, seed: int, starts: int, progress: bool | None, resume: 
 
 def _method(method: str, n: int, k: int) -> str:
     """The method asked for, or the one that the size affords; a warning where it takes hours."""
-    affordable = choose(n, k)
     if method == "auto":
-        return affordable
-    if method in ("nuts", "smc") and affordable == "svi":
+        return choose(n, k)
+    if takes_hours(method, n, k):
         message = (
             f"{method.upper()} with {k} splats for {n} data may take hours; method='svi' or fewer splats would be "
             "faster."

@@ -14,14 +14,16 @@ PRINTED = {
     "coverage.py": ["| truth | method | 50% |", "| two scales | splats |", "| slowing wave | GP (Matern 5/2) |"],
     "regularisation.py": ["| flat | 3 |", "| ridge | 3 |", "LOO picks the prior"],
     "efficiency.py": ["| 3 | plain NumPyro |", "| 3 | bayesplat |"],
+    "methods.py": ["| 3 | nuts |", "| 3 | smc |", "| 3 | svi |", "| 3 | laplace |"],
 }
-SLOW = ("coverage", "efficiency", "regularisation")
+SLOW = ("coverage", "efficiency", "methods", "regularisation")
 PICTURES = {
     "motorcycle.py": {"motorcycle_bands.png", "motorcycle_splats.png"},
     "surface_2d.py": {"surface_bands.png", "surface_splats.png"},
     "coverage.py": {"coverage.png"},
     "regularisation.py": {"regularisation.png"},
     "efficiency.py": set(),
+    "methods.py": set(),
 }
 
 

@@ -158,6 +158,7 @@ def test_bands_of_the_noise_are_in_the_units_of_y(post, data):
 def test_the_method_follows_the_size():
     assert choice.choose(2000, 100) == "nuts"
     assert choice.choose(20_000, 60) == "svi"
+    assert [choice.takes_hours(method, 1000, 30) for method in ("nuts", "smc", "svi")] == [False, True, False]
 
 
 def test_nuts_where_it_would_take_hours_is_warned_of(model, data, fit, monkeypatch):

@@ -12,6 +12,12 @@ from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.pool import chain_weights
 
+APART_REMEDY = {
+    "nuts": "run longer (warmup, draws), or use method='smc', which carries all explanations along, if it stays",
+    "smc": "run more draws, or try a stronger prior",
+}
+"""What to do where chains disagree."""
+
 RHAT_LIMIT = 1.01
 """vehtari2021."""
 
@@ -89,12 +95,12 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
     table = _table(tree)
     if method == "smc":
         found = evidence(tree)
-        return Convergence("smc", table, (*_disagreement(table, tree), *_uncertain(found)), log_evidence=found)
+        return Convergence("smc", table, (*_disagreement(table, tree, "smc"), *_uncertain(found)), log_evidence=found)
     stats = group(tree, "sample_stats")
     divergences = int(stats["diverging"].sum())
     bfmi = float(np.min(_bfmi(stats["energy"].values)))
     depth = float(stats["reached_max_tree_depth"].mean())
-    failures = (*_disagreement(table, tree), *_stumbles(divergences, bfmi))
+    failures = (*_disagreement(table, tree, "nuts"), *_stumbles(divergences, bfmi))
     notes = ()
     if depth > DEPTH_SHARE and float(np.min(table["ess_bulk"])) < ESS_LIMIT:
         notes = (
@@ -136,17 +142,14 @@ def _bfmi(energy: np.ndarray) -> np.ndarray:
     return np.square(np.diff(energy, axis=1)).mean(1) / np.maximum(energy.var(1), 1e-300)
 
 
-def _disagreement(table: pd.DataFrame, tree: xr.DataTree) -> tuple[str, ...]:
+def _disagreement(table: pd.DataFrame, tree: xr.DataTree, method: str) -> tuple[str, ...]:
     failures, weights = [], chain_weights(tree)
     chains = weights.size
     if chains < 2:
         failures.append("Only one chain ran, so agreement between chains cannot be judged; run at least 4.")
     apart = [f"{label} ({r_hat:.3f})" for label, r_hat in table["r_hat"].items() if not float(r_hat) <= RHAT_LIMIT]  # pyright: ignore
     if apart and chains > 1:
-        failures.append(
-            f"Chains disagree: R-hat above {RHAT_LIMIT} for {', '.join(apart)}; run longer (warmup, draws), or try a "
-            "stronger prior or more splats if it stays."
-        )
+        failures.append(f"Chains disagree: R-hat above {RHAT_LIMIT} for {', '.join(apart)}; {APART_REMEDY[method]}.")
     if "stacking" in tree.children:
         failures.append(
             "Chains keep to different explanations: predictions and scores mix them with the weights "

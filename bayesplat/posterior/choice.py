@@ -7,13 +7,21 @@ A gradient costs about 1 ms for each million of n k^2 and core, a draw 64 gradie
 thousand steps take more than an hour on two cores. Variational inference needs 16,000 gradients in all.
 """
 
+MOST_POPULATION_WORK = 10_000_000
+"""Largest n k^3 for SMC: teleports make k small factorisations for each of 60 moves of each of 2000 draws."""
+
 MOST_SITES = 2000
 """Most unconstrained coordinates for a Gaussian with correlations by `guide="auto"`."""
 
 
 def choose(n: int, k: int) -> str:
     """NUTS as long as it ends within about an hour, else "svi"."""
-    return "nuts" if n * k**2 <= MOST_WORK else "svi"
+    return "svi" if takes_hours("nuts", n, k) else "nuts"
+
+
+def takes_hours(method: str, n: int, k: int) -> bool:
+    """Whether a method is advised against for this size."""
+    return {"nuts": n * k**2 > MOST_WORK, "smc": n * k**3 > MOST_POPULATION_WORK}.get(method, False)
 
 
 def choose_guide(size: int) -> str:

@@ -13,6 +13,9 @@ from bayesplat.diagnostics.overfitting import active_splats, overfitting
 from bayesplat.diagnostics.stacking import stacking_weights
 from bayesplat.results import Posterior
 
+UNTRUSTED = 0.1
+"""Share of untrusted LOO terms above which a first place means nothing (docs/priors.md)."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -73,7 +76,7 @@ def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: 
         scores = np.stack([posteriors[name].log_predictive_density(x_test, y_test) for name in names])
         scores = scores[:, ~np.isnan(scores).any(0)]
         table["elpd_test"], table["se_test"] = scores.sum(1), np.sqrt(scores.shape[1] * scores.var(1))
-    return Comparison(table, _verdict(table))
+    return Comparison(table, _verdict(table, elpd.shape[1]))
 
 
 def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
@@ -88,10 +91,16 @@ def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
             )
 
 
-def _verdict(table: pd.DataFrame) -> str:
+def _verdict(table: pd.DataFrame, n: int) -> str:
     best, gaps = repr(table.index[0]), table.iloc[1:]
     close = [repr(name) for name in gaps[(-gaps["elpd_diff"] < 4) | (-gaps["elpd_diff"] < 2 * gaps["dse"])].index]
     doubt = [repr(name) for name in table[table["bad_k"] > 0].index]
+    bad = int(table["bad_k"].iloc[0])
+    if bad > UNTRUSTED * n:
+        return (
+            f"{best} scores highest, but {bad} of its {n} LOO terms cannot be trusted (bad_k), and they flatter: score "
+            "it by reloo or kfold, or set it aside."
+        )
     if not close:
         sentence = f"{best} predicts best, by more than the noise in these scores."
     else:

@@ -57,6 +57,15 @@ def test_the_sentence_tells_noise_from_a_lead(comparison):
     assert clear.verdict in str(clear)
 
 
+def test_a_first_place_by_untrusted_terms_means_nothing():
+    groups = fit_groups()
+    heavy = np.abs(np.random.default_rng(0).standard_cauchy(groups["loo_predictive"]["y"][:, :, :9].shape))
+    groups["loo_predictive"]["y"][:, :, :9] = -np.minimum(heavy, 300.0)  # weights exp(heavy): no tail is heavier
+    groups["loo_predictive"]["y"][:, :, 9:] += 60.0
+    verdict = bs.compare({"wild": posterior(groups), "right": blurred(1.0)}).verdict
+    assert verdict.startswith(f"'wild' scores highest, but 9 of its {N} LOO terms cannot be trusted")
+
+
 def test_scores_that_cannot_be_trusted_are_said_to_be():
     groups = fit_groups()
     groups["loo_predictive"]["y"][:, :, 0] = -np.inf

@@ -108,10 +108,10 @@ class SplatModel(Specification):
 
         `method="nuts"`: a chain from each of several runs of the flow; `start` takes those of an earlier `fit` of the
         same data. "smc": `chains` independent populations of `draws`, from the prior to the posterior, without
-        warm-up: two to three times as long, finds all modes in their proportions, and estimates the evidence. "svi": a
-        Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by size),
-        whose `chains * draws` draws make one chain. "laplace": a Gaussian at the end of each run of the flow. "auto":
-        NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.
+        warm-up: two to ten times as long, weighs explanations where chains keep to one, and estimates the evidence.
+        "svi": a Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by
+        size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the end of each run of the flow.
+        "auto": NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.
         Ctrl-C keeps the draws there are. Raises BayesplatError for data or settings that cannot be used.
         """
         one_of("method", method, (*METHODS, "auto"))

@@ -14,7 +14,7 @@ import bayesplat as bs
 # %% [markdown]
 # ## Fit: a point fit first, then the posterior in two ways
 # NUTS goes on from the flow's fits, and each chain keeps to the explanation that it started from. Sequential Monte
-# Carlo comes from the prior and carries all explanations along in their proportions.
+# Carlo comes from the prior and weighs explanations on the way, as many as its populations hold.
 
 
 # %%
@@ -38,7 +38,7 @@ def main(out: Path, quick: bool) -> None:
         print(f"{method}: MSE of the posterior mean {np.mean((pred.mean - truth) ** 2):.2e}; ", end="")
         print(f"the 90% band covers {covered:.3f} of the surface; {post.info['seconds']:.0f} s")
         print(post.convergence())
-    bs.plots.bands(post).savefig(out / "surface_bands.png", dpi=150)
+        bs.plots.bands(post).savefig(out / f"surface_bands_{method}.png", dpi=150)
 
 
 # %%

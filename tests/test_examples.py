@@ -19,7 +19,7 @@ PRINTED = {
 SLOW = ("coverage", "efficiency", "methods", "regularisation")
 PICTURES = {
     "motorcycle.py": {"motorcycle_bands.png", "motorcycle_splats.png"},
-    "surface_2d.py": {"surface_bands.png", "surface_splats.png"},
+    "surface_2d.py": {"surface_bands_nuts.png", "surface_bands_smc.png", "surface_splats.png"},
     "coverage.py": {"coverage.png"},
     "regularisation.py": {"regularisation.png"},
     "efficiency.py": set(),

@@ -13,7 +13,7 @@ from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.pool import chain_weights
 
 APART_REMEDY = {
-    "nuts": "run longer (warmup, draws), or use method='smc', which carries all explanations along, if it stays",
+    "nuts": "run longer (warmup, draws), or try method='smc', which weighs explanations, if it stays",
     "smc": "run more draws, or try a stronger prior",
 }
 """What to do where chains disagree."""

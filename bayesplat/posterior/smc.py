@@ -1,7 +1,7 @@
 """Sequential Monte Carlo from the prior to the posterior: independent runs, each with its estimate of the evidence.
 
 A population of draws from the prior is weighted, resampled and moved as the likelihood's power rises from 0 to 1
-(delmoral2006). Modes keep their shares of the population, which chains that sit in one mode each cannot tell; the mean
+(delmoral2006). The modes that it found keep their shares, which chains that sit in one mode each cannot tell; the mean
 weights multiply to the evidence p(y). Draws move by the same teleports and interweaving as those of NUTS, and along
 gradients by BlackJAX's Hamiltonian Monte Carlo.
 """

@@ -14,7 +14,7 @@ PRINTED = {
     "coverage.py": ["| truth | method | 50% |", "| two scales | splats |", "| slowing wave | GP (Matern 5/2) |"],
     "regularisation.py": ["| flat | 3 |", "| ridge | 3 |", "LOO picks the prior"],
     "efficiency.py": ["| 3 | plain NumPyro |", "| 3 | bayesplat |"],
-    "methods.py": ["| 3 | nuts |", "| 3 | smc |", "| 3 | svi |", "| 3 | laplace |"],
+    "methods.py": ["| 3 | nuts |", "| 3 | smc |", "| 3 | svi |", "| 3 | laplace |", "| k | log evidence |"],
 }
 SLOW = ("coverage", "efficiency", "methods", "regularisation")
 PICTURES = {

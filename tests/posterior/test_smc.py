@@ -90,17 +90,15 @@ def test_repulsion_belongs_to_the_prior_and_is_not_tempered(x64):
 
 
 def test_an_interrupt_keeps_the_runs_that_are_done(problem, monkeypatch):
-    settings = SETTINGS._replace(draws=20)
-
     def first_only(job, count, poll):
         job(0, threading.Event())
         return True
 
     monkeypatch.setattr(smc, "run_all", first_only)
     with jax.enable_x64(True):
-        found = smc.run_smc(problem, 3, jax.random.key(4), settings)
+        found = smc.run_smc(problem, 3, jax.random.key(4), SETTINGS)
     assert found.interrupted
     assert found.log_evidence.shape == (1,)
     monkeypatch.setattr(smc, "run_all", lambda job, count, poll: True)
     with pytest.raises(KeyboardInterrupt, match="before a run had reached"):
-        smc.run_smc(problem, 3, jax.random.key(4), settings)
+        smc.run_smc(problem, 3, jax.random.key(4), SETTINGS)

@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 from statistical import P_VALUE, mean_p_value
 
 from bayesplat import collapsed
+from bayesplat.devices import inference
 from bayesplat.posterior import smc
 from bayesplat.priors import Repulsive, Ridge
 from bayesplat.priors.sites import draw
@@ -91,7 +92,8 @@ def test_repulsion_belongs_to_the_prior_and_is_not_tempered(x64):
 
 def test_an_interrupt_keeps_the_runs_that_are_done(problem, monkeypatch):
     def first_only(job, count, poll):
-        job(0, threading.Event())
+        with inference():  # as every thread does, so that nothing is compiled again
+            job(0, threading.Event())
         return True
 
     monkeypatch.setattr(smc, "run_all", first_only)

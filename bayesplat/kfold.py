@@ -103,7 +103,7 @@ def kfold(
         for i in range(count):
             show(i, count, f"fold {i + 1} of {count}")
             held, used = observed & (fold == i), observed & (fold != i)
-            post = _fit(model, data.x[used], data.y[used], seed, sampling)
+            post = refit(model, data.x[used], data.y[used], seed, sampling)
             if post.info["interrupted"]:
                 break
             log_density[held] = post.log_predictive_density(data.x[held], data.y[held])
@@ -115,9 +115,10 @@ def kfold(
     return KFold(log_density, covered, fold, prob, failures, time.perf_counter() - began)
 
 
-def _fit(model: SplatModel, x: np.ndarray, y: np.ndarray, seed: int, sampling: dict[str, Any]) -> Posterior:
+def refit(model: SplatModel, x: np.ndarray, y: np.ndarray, seed: int, sampling: dict[str, Any]) -> Posterior:
+    """The posterior given some of the data, without progress or warnings of its own."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # they would say the same once for every fold
+        warnings.simplefilter("ignore", UserWarning)  # they would say the same once for every refit
         return model.sample(x, y, seed=seed, progress=False, **sampling)
 
 

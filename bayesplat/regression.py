@@ -26,7 +26,7 @@ from bayesplat.posterior.choice import choose, takes_hours
 from bayesplat.posterior.draws import complete_all, prior_draws
 from bayesplat.progress import display
 from bayesplat.results import Posterior, load_posterior
-from bayesplat.sampling import METHODS, WITHOUT_START, Budget
+from bayesplat.sampling import METHODS, Budget, starts_of
 from bayesplat.scaling import Scaling, fit_scaling
 from bayesplat.tables import Data, as_data, as_inputs
 
@@ -125,7 +125,8 @@ class SplatModel(Specification):
         if start is not None:
             _same_problem(start, bound)
         method = _method(method, bound.problem.x.shape[0], self.n_splats)
-        starts = [] if method in WITHOUT_START else _starts(bound, start, chains, seed, progress)
+        count = starts_of(method, chains)
+        starts = _starts(bound, start, count, seed, progress) if count else []
         with inference(_device(bound)):
             key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
             drawn = METHODS[method](bound.problem, starts, key, budget, progress)

@@ -97,5 +97,7 @@ METHODS: dict[str, Callable[[Problem, list[Sites], Key, Budget, bool | None], Dr
     "laplace": by_laplace,
 }
 
-WITHOUT_START = ("smc",)
-"""Methods that need no point fit."""
+
+def starts_of(method: str, chains: int) -> int:
+    """How many runs of the flow a method begins with: one for each chain, none, or several of which the best counts."""
+    return {"smc": 0, "svi": 4}.get(method, chains)

@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 import bayesplat as bs
+from bayesplat.compare import UNTRUSTED
 
 NOISE, NEW = 0.15, 400
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7")
@@ -90,22 +91,19 @@ def fitted(model: bs.SplatModel, data: tuple[np.ndarray, ...], start: bs.PointFi
 
 
 def study(options: argparse.Namespace) -> pd.DataFrame:
-    """All rows, on disk as soon as they are known; those that an earlier run left there are not computed again."""
+    """All rows, on disk as soon as they are known."""
     budget = {"warmup": 25, "draws": 25, "chains": 2} if options.quick else {"warmup": 300, "draws": 300}
-    table = options.out / "regularisation.csv"
-    rows = pd.read_csv(table).to_dict("records") if table.exists() else []
-    known = {(row["data"], row["seed"], row["k"], row["prior"]) for row in rows}
+    rows = []
     for name, drawn in cases(options):
         for seed in range(options.seeds):
             data = drawn(seed)
             for k in options.k:
-                priors = [prior for prior in options.priors if (name, seed, k, prior) not in known]
-                start = bs.SplatModel(k, prior=bs.Ridge()).fit(*data[:2], seed=seed) if priors else None
-                for prior in priors:
+                start = bs.SplatModel(k, prior=bs.Ridge()).fit(*data[:2], seed=seed)
+                for prior in options.priors:
                     model = bs.SplatModel(k, prior=PRIORS[prior](k))
                     row = fitted(model, data, start, budget, seed)
                     rows.append({"data": name, "seed": seed, "k": k, "prior": prior, **row})
-                    pd.DataFrame(rows).to_csv(table, index=False, float_format="%.5g")
+                    pd.DataFrame(rows).to_csv(options.out / "regularisation.csv", index=False, float_format="%.5g")
     return pd.DataFrame(rows)
 
 
@@ -126,10 +124,6 @@ def by_prior(rows: pd.DataFrame) -> str:
             f"| {group.active.mean():.1f} | {group.seconds.median():.0f} |"
         )
     return "\n".join(lines)
-
-
-UNTRUSTED = 0.1
-"""Share of untrusted LOO terms above which a prior's score is set aside."""
 
 
 def does_loo_know(rows: pd.DataFrame) -> str:

@@ -13,6 +13,13 @@ OUTPUT = "heat flow (W/m²)"
 K, N, CHAINS, DRAWS = 5, 40, 2, 25
 
 
+def bump():
+    """x and y of one bump on a level, forty data: small enough to be sampled in a test."""
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(10.0, 30.0, 40))
+    return x, 5.0 + 3.0 * np.exp(-0.5 * (x - 18.0) ** 2) + 0.2 * rng.normal(size=40)
+
+
 def made_up_draws(rng, y, d, chains, draws):
     """Draws that nobody sampled: splats anywhere, f about the data, leave-one-out densities of N(f, 0.3)."""
     at = (chains, draws)

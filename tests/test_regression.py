@@ -4,6 +4,7 @@ import warnings
 
 import jax
 import jax.numpy as jnp
+import made_up
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -13,15 +14,14 @@ import xarray as xr
 import bayesplat as bs
 from bayesplat.posterior import choice
 from bayesplat.results import GROUPS
+from bayesplat.sampling import starts_of
 
 BUDGET = {"chains": 2, "warmup": 60, "draws": 60}
 
 
 @pytest.fixture(scope="module")
 def data():
-    rng = np.random.default_rng(0)
-    x = np.sort(rng.uniform(10.0, 30.0, 40))
-    return x, 5.0 + 3.0 * np.exp(-0.5 * (x - 18.0) ** 2) + 0.2 * rng.normal(size=40)
+    return made_up.bump()
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +153,10 @@ def test_bands_of_the_noise_are_in_the_units_of_y(post, data):
     band, sigma = post.predict(data[0], kind="noise"), post.data["posterior"]["sigma"].values
     np.testing.assert_allclose(band.mean, sigma.mean(), rtol=1e-6)
     np.testing.assert_allclose(band.upper, np.quantile(sigma, 0.95), rtol=1e-6)
+
+
+def test_svi_begins_with_the_best_of_four_fits_and_the_others_with_one_for_each_chain():
+    assert [starts_of(method, 2) for method in ("nuts", "laplace", "svi", "smc")] == [2, 2, 4, 0]
 
 
 def test_the_method_follows_the_size():

@@ -71,17 +71,16 @@ class Convergence:
         return self.table
 
     def __str__(self) -> str:
-        shown = self.table.to_string(formatters={"r_hat": "{:.3f}".format}, float_format="{:.0f}".format)
         if self.method in APPROXIMATE:
-            head = [f"Convergence ({self.method}): Pareto k-hat of the approximation {self.khat:.2f}"]
+            judged = f"Pareto k-hat of the approximation {self.khat:.2f}"
         elif self.method == "smc":
-            head = [f"Convergence (smc): {self.log_evidence}", shown]
+            judged = str(self.log_evidence)
         else:
-            head = [
-                f"Convergence (nuts): {self.divergences} divergent, BFMI {self.bfmi:.2f}, "
-                f"{self.depth_share:.0%} of draws at the depth limit",
-                shown,
-            ]
+            depth = f"{self.depth_share:.0%} of draws at the depth limit"
+            judged = f"{self.divergences} divergent, BFMI {self.bfmi:.2f}, {depth}"
+        head = [f"Convergence ({self.method}): {judged}"]
+        if not self.table.empty:
+            head.append(self.table.to_string(formatters={"r_hat": "{:.3f}".format}, float_format="{:.0f}".format))
         verdict = [f"! {sentence}" for sentence in self.failures] or ["Converged: nothing failed."]
         return "\n".join([*head, *verdict, *self.notes])
 

@@ -6,7 +6,7 @@ import arviz as az
 import numpy as np
 import xarray as xr
 from arviz_stats.base.array import array_stats
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.special import logsumexp
 
 from bayesplat.diagnostics.convert import group
@@ -38,9 +38,14 @@ class LeaveOneOut(NamedTuple):
         return float(np.sqrt(self.elpd_i.size * self.elpd_i.var()))
 
     @property
+    def bad(self) -> Bool[np.ndarray, " n"]:
+        """Whether a datum's score cannot be trusted; degenerate weights (NaN) count as bad."""
+        return ~(self.khat <= self.good_k)
+
+    @property
     def n_bad(self) -> int:
-        """Number of data whose score cannot be trusted; degenerate weights (NaN) count as bad."""
-        return int((~(self.khat <= self.good_k)).sum())
+        """Number of data whose score cannot be trusted."""
+        return int(self.bad.sum())
 
 
 def leave_one_out(tree: xr.DataTree) -> LeaveOneOut:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import xarray as xr
+from jaxtyping import Int
 from scipy.special import logsumexp
 from scipy.stats import kstest
 
@@ -59,8 +60,13 @@ class Overfitting:
 
 def active_splats(tree: xr.DataTree) -> float:
     """Expected number of splats whose term matters to f on the data."""
+    return float(active_counts(tree, pooled(tree, "posterior")).mean())
+
+
+def active_counts(tree: xr.DataTree, draws: xr.Dataset) -> Int[np.ndarray, " s"]:
+    """Number of such splats in every draw, be it of the posterior or of the prior."""
     sd = float(group(tree, "observed_data")["y"].std()) or 1.0
-    return float((pooled(tree, "posterior")["contribution"] > ACTIVE * sd).sum("splat").mean())
+    return (draws["contribution"] > ACTIVE * sd).sum("splat").values
 
 
 def overfitting(tree: xr.DataTree) -> Overfitting:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bayesplat.diagnostics.overfitting import ACTIVE
+from bayesplat.diagnostics.overfitting import active_counts
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, variable
@@ -31,7 +31,7 @@ def prior_posterior(post: object) -> Figure:
         grid = figure.add_gridspec(2, 2, height_ratios=(3, 2))
         _function(figure.add_subplot(grid[0, :]), both, post)
         _noise(figure.add_subplot(grid[1, 0]), both, post.names[-1])
-        _active(figure.add_subplot(grid[1, 1]), both, float(variable(post, "observed_data", "y").std()) or 1.0)
+        _active(figure.add_subplot(grid[1, 1]), both, post)
         style.legend(figure.axes[0], True)
         return figure
 
@@ -64,8 +64,8 @@ def _noise(ax: Axes, both: tuple[xr.Dataset, xr.Dataset], output: str) -> None:
     ax.set_xlabel(style.wrap(f"noise scale sigma: {output}", 40))
 
 
-def _active(ax: Axes, both: tuple[xr.Dataset, xr.Dataset], sd: float) -> None:
-    counts = [(draws["contribution"].values > ACTIVE * sd).sum(1) for draws in both]
+def _active(ax: Axes, both: tuple[xr.Dataset, xr.Dataset], post: Posterior) -> None:
+    counts = [active_counts(post.data, draws) for draws in both]
     _histograms(ax, counts, np.arange(both[0].sizes["splat"] + 2) - 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.set_xlabel(f"active splats, of {both[0].sizes['splat']}")

@@ -96,10 +96,10 @@ def _rise(problem: Problem, settings: Settings, state: State) -> State:
     """Raise the power as far as the population bears, resample, and move every draw at the new power."""
     key, pick, move_key = jax.random.split(state.key, 3)
     left = 1 - state.power
-    delta = ess_solver(lambda given: given, state.log_likelihood, settings.ess, left, dichotomy)
-    log_weights = jnp.clip(delta, 0.0, left) * state.log_likelihood
+    delta = jnp.clip(ess_solver(lambda given: given, state.log_likelihood, settings.ess, left, dichotomy), 0.0, left)
+    log_weights = delta * state.log_likelihood
     rows = systematic(pick, jax.nn.softmax(log_weights), settings.draws)
-    power = state.power + jnp.clip(delta, 0.0, left)
+    power = state.power + delta
     tempered = problem.tempered(power)
     z, mass = state.z[rows], _mass(tempered, state.z[rows])
 

@@ -131,9 +131,11 @@ def does_loo_know(rows: pd.DataFrame) -> str:
     trusted = rows[rows.bad_k <= UNTRUSTED * rows.n]
     said = []
     for name, scored in (("of all priors", rows), (f"of those with at most {UNTRUSTED:.0%} untrusted terms", trusted)):
+        if scored.empty:
+            continue
         cost, picked = choices(rows, scored)
         said.append(
-            f"LOO picks, {name}, the one that predicts new data best in {picked} of {len(cost)} cases; its choice "
+            f"LOO picks the prior that predicts new data best, {name}, in {picked} of {len(cost)} cases; its choice "
             f"loses {np.mean(cost):.3f} nats per datum on average ({np.max(cost):.3f} at worst)."
         )
     lost = rows.groupby(["data", "seed", "k"]).held_out.transform("max") - rows.held_out

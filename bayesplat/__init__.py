@@ -16,6 +16,7 @@ from bayesplat.priors import R2D2, Centres, Flat, Lengths, RegularizedHorseshoe,
 from bayesplat.regression import SplatModel, load
 from bayesplat.reloo import reloo
 from bayesplat.results import Posterior
+from bayesplat.resume import resume
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "mothers",
     "plots",
     "reloo",
+    "resume",
 ]
 
 

@@ -55,7 +55,7 @@ def spec_to_json(spec: Specification) -> dict[str, Any]:
     return {f.name: _to_json(getattr(spec, f.name)) for f in fields(Specification)}
 
 
-def spec_from_json(values: dict[str, Any], kind: type[Specification]) -> Specification:
+def spec_from_json[S: Specification](values: dict[str, Any], kind: type[S]) -> S:
     """The specification that `spec_to_json` wrote, checked again on the way in."""
     return kind(**{name: _from_json(value) for name, value in values.items()})
 

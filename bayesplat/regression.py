@@ -3,14 +3,17 @@
 import os
 import time
 import warnings
+from contextlib import AbstractContextManager
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from bayesplat import io
 from bayesplat._checks import one_of, positive_int, require
 from bayesplat._typing import Device, Sites
+from bayesplat.checkpoint import NO_JOURNAL, Journal, opened
 from bayesplat.devices import choose_device, inference, make_room
 from bayesplat.diagnostics.convert import to_datatree
 from bayesplat.diagnostics.evidence import with_evidence
@@ -77,17 +80,20 @@ class SplatModel(Specification):
         starts: int = 4,
         start: PointFit | None = None,
         progress: bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> PointFit:
         """Point fit by the Wasserstein-Fisher-Rao flow: the best of several starts.
 
         x: (n, d) or (n,), arrays or frames, in any units; y: (n,), NaN = missing. Ctrl-C returns the best so far;
-        `start` goes on from an earlier fit of the same data, and never ends above it. Raises BayesplatError for data
-        that cannot be fitted.
+        `start` goes on from an earlier fit of the same data, and never ends above it. `checkpoint` is a folder to keep
+        the work in, for `resume` or the same call to go on from. Raises BayesplatError for data that cannot be fitted.
         """
         bound = _bind(self, x, y)
         if start is not None:
             _same_problem(start, bound)
-        return _flow(bound, seed, positive_int("starts", starts), progress, start.runs if start is not None else ())
+        asked = {"seed": int(seed), "starts": positive_int("starts", starts)}
+        with _journal(checkpoint, bound, "fit", asked) as journal:
+            return _flow(bound, progress, journal, resume=start.runs if start is not None else (), **asked)
 
     def sample(
         self,
@@ -103,6 +109,7 @@ class SplatModel(Specification):
         target_accept: float = 0.9,
         max_tree_depth: int = 6,
         progress: bool | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> Posterior:
         """Draws from the posterior, in one of four ways.
 
@@ -112,7 +119,9 @@ class SplatModel(Specification):
         "svi": a Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by
         size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the end of each run of the flow.
         "auto": NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.
-        Ctrl-C keeps the draws there are. Raises BayesplatError for data or settings that cannot be used.
+        Ctrl-C keeps the draws there are. `checkpoint` is a folder to keep the work in as it goes: `resume`, or the same
+        call, goes on from there after the process was killed, to the same draws. Raises BayesplatError for data or
+        settings that cannot be used, and for a folder that cannot be used or holds another run.
         """
         one_of("method", method, (*METHODS, "auto"))
         one_of("guide", guide, svi.GUIDES)
@@ -125,11 +134,14 @@ class SplatModel(Specification):
         if start is not None:
             _same_problem(start, bound)
         method = _method(method, bound.problem.x.shape[0], self.n_splats)
-        count = starts_of(method, chains)
-        starts = _starts(bound, start, count, seed, progress) if count else []
+        asked = {"method": method, "seed": int(seed), **budget._asdict()}
+        with _journal(checkpoint, bound, "sample", asked) as journal:
+            count = starts_of(method, chains)
+            starts = _starts(bound, start, count, int(seed), progress, journal) if count else []
+            with inference(_device(bound)):
+                key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
+                drawn = METHODS[method](bound.problem, starts, key, budget, progress, journal)
         with inference(_device(bound)):
-            key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
-            drawn = METHODS[method](bound.problem, starts, key, budget, progress)
             posterior = complete_all(bound.problem, drawn.values, complete_key)
             prior = prior_draws(bound.problem, PRIOR_DRAWS, prior_key)
         rows = bound.rows
@@ -222,7 +234,23 @@ def _same_problem(fit: PointFit, bound: _Bound) -> None:
     require(same, "Expected `start` to be a fit of the same data; call fit with this x and y.")
 
 
-def _flow(bound: _Bound, seed: int, starts: int, progress: bool | None, resume: tuple[flow.Run, ...] = ()) -> PointFit:
+def _journal(
+    folder: str | os.PathLike[str] | None, bound: _Bound, task: str, asked: dict[str, Any]
+) -> AbstractContextManager[Journal]:
+    spec = io.spec_to_json(bound.problem.spec)
+    settings = {"task": task, "model": spec, "names": list(bound.data.names), **asked}
+    return opened(folder, settings, (bound.data.x, bound.data.y), _environment(bound))
+
+
+def _flow(
+    bound: _Bound,
+    progress: bool | None,
+    journal: Journal = NO_JOURNAL,
+    *,
+    seed: int,
+    starts: int,
+    resume: tuple[flow.Run, ...] = (),
+) -> PointFit:
     device = _device(bound)
     with inference(device), display("flow", progress) as show:
         energy = neg_log_evidence(bound.problem)
@@ -230,7 +258,7 @@ def _flow(bound: _Bound, seed: int, starts: int, progress: bool | None, resume: 
         def report(p: flow.Progress) -> None:
             show(p.done, p.total, "compiling" if np.isinf(p.energy) else f"energy {p.energy:.1f} nats")
 
-        runs = flow.run_flow(energy, jax.random.key(seed), starts, flow.Settings(), report, resume)
+        runs = flow.run_flow(energy, jax.random.key(seed), starts, flow.Settings(), report, resume, journal)
         return point_fit(bound.problem.spec, energy, runs, bound.scaling, bound.data, str(device))
 
 
@@ -247,12 +275,25 @@ def _method(method: str, n: int, k: int) -> str:
     return method
 
 
-def _starts(bound: _Bound, fit: PointFit | None, count: int, seed: int, progress: bool | None) -> list[Sites]:
+def _starts(
+    bound: _Bound, fit: PointFit | None, count: int, seed: int, progress: bool | None, journal: Journal
+) -> list[Sites]:
     """Site values of one start per chain, from different runs of the flow as far as there are."""
-    fit = fit if fit is not None else _flow(bound, seed, count, progress)
+    with inference():
+        kept = journal.recall("starts", [dict.fromkeys(bound.problem.sites(), 0)] * count)
+    if kept is not None and fit is None:
+        return kept
+    fit = fit if fit is not None else _flow(bound, progress, journal, seed=seed, starts=count)
+    if journal.folder is not None and any(run.reason == flow.INTERRUPTED for run in fit.runs):
+        # chains from unfinished starts would not be those of a run that goes on
+        raise KeyboardInterrupt(f"Interrupted before the chains; bayesplat.resume({str(journal.folder)!r}) goes on.")
     with inference(_device(bound)):
         energy = neg_log_evidence(bound.problem)
-        return [chain_start(bound.problem, energy, fit.runs[c % len(fit.runs)]) for c in range(count)]
+        starts = [chain_start(bound.problem, energy, fit.runs[c % len(fit.runs)]) for c in range(count)]
+    same = kept is None or jax.tree.all(jax.tree.map(np.array_equal, kept, starts))
+    require(same, f"{journal.folder} holds a run from another `start`: choose another folder.")
+    journal.record("starts", starts)
+    return starts
 
 
 def _environment(bound: _Bound) -> dict[str, Any]:

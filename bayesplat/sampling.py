@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bayesplat._typing import Key, Sites
+from bayesplat.checkpoint import Journal
 from bayesplat.diagnostics.convert import nuts_stats
 from bayesplat.model import Problem
 from bayesplat.posterior import nuts, svi
@@ -36,7 +37,9 @@ class Drawn(NamedTuple):
     log_evidence: Float[np.ndarray, " chains"] | None = None  # standardised; only SMC estimates it
 
 
-def by_nuts(problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None) -> Drawn:
+def by_nuts(
+    problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None, journal: Journal
+) -> Drawn:
     """One chain from each start."""
     settings = nuts.Settings(budget.warmup, budget.draws, budget.target_accept, budget.max_tree_depth)
     run_key, *keys = jax.random.split(key, 1 + len(starts))
@@ -47,33 +50,45 @@ def by_nuts(problem: Problem, starts: list[Sites], key: Key, budget: Budget, pro
         def report(p: nuts.Progress) -> None:
             show(p.done, p.total, f"{p.divergences} divergent" if p.done else "compiling")
 
-        chains = nuts.run_nuts(problem, positions, run_key, settings, report)
+        chains = nuts.run_nuts(problem, positions, run_key, settings, report, journal)
     how = {**settings._asdict(), "chains": len(starts), "chain_method": "threads", "interrupted": chains.interrupted}
     return Drawn(chains.values, nuts_stats(chains.stats, settings.max_tree_depth), how)
 
 
-def by_svi(problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None) -> Drawn:
+def by_svi(
+    problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None, journal: Journal
+) -> Drawn:
     """One Gaussian fitted from the first start; all draws make one chain."""
     size = sum(int(np.prod(prior.shape())) for prior in problem.sites().values())
     guide = choose_guide(size) if budget.guide == "auto" else budget.guide
-    return _approximated(problem, starts[:1], key, svi.Settings(guide, draws=budget.chains * budget.draws), progress)
+    return _approximated(
+        problem, starts[:1], key, svi.Settings(guide, draws=budget.chains * budget.draws), progress, journal
+    )
 
 
-def by_laplace(problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None) -> Drawn:
+def by_laplace(
+    problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None, journal: Journal
+) -> Drawn:
     """A Gaussian at the mode above each start, each a chain of its own."""
-    return _approximated(problem, starts, key, svi.Settings("laplace", draws=budget.draws), progress)
+    return _approximated(problem, starts, key, svi.Settings("laplace", draws=budget.draws), progress, journal)
 
 
 def _approximated(
-    problem: Problem, starts: list[Sites], key: Key, settings: svi.Settings, progress: bool | None
+    problem: Problem, starts: list[Sites], key: Key, settings: svi.Settings, progress: bool | None, journal: Journal
 ) -> Drawn:
     with display("svi", progress) as show:
-        found = svi.run_svi(problem, starts, key, settings, lambda p: show(p.done, p.total, f"loss {p.loss:.1f}"))
+
+        def report(p: svi.Progress) -> None:
+            show(p.done, p.total, f"loss {p.loss:.1f}")
+
+        found = svi.run_svi(problem, starts, key, settings, report, journal)
     how = {**settings._asdict(), "interrupted": found.interrupted}
     return Drawn(found.values, {"lp": found.log_p, "log_q": found.log_q}, how)
 
 
-def by_smc(problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None) -> Drawn:
+def by_smc(
+    problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None, journal: Journal
+) -> Drawn:
     """One population for each chain, all from the prior: starts do not matter."""
     # BlackJAX takes 0.7 s to import, which only those who use it should pay
     from bayesplat.posterior import smc
@@ -84,13 +99,13 @@ def by_smc(problem: Problem, starts: list[Sites], key: Key, budget: Budget, prog
         def report(p: smc.Progress) -> None:
             show(p.done, p.total, f"power of the likelihood {p.power:.2g}" if p.power else "compiling")
 
-        runs = smc.run_smc(problem, budget.chains, key, settings, report)
+        runs = smc.run_smc(problem, budget.chains, key, settings, report, journal)
     how = {**settings._asdict(), "chains": len(runs.log_evidence), "rises": runs.rises, "interrupted": runs.interrupted}
     stats: Sites = {"lp": runs.log_p, "acceptance_rate": runs.acceptance}
     return Drawn(runs.values, stats, how, runs.log_evidence)
 
 
-METHODS: dict[str, Callable[[Problem, list[Sites], Key, Budget, bool | None], Drawn]] = {
+METHODS: dict[str, Callable[[Problem, list[Sites], Key, Budget, bool | None, Journal], Drawn]] = {
     "nuts": by_nuts,
     "smc": by_smc,
     "svi": by_svi,

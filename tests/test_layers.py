@@ -15,7 +15,7 @@ import pytest
 
 LAYERS = {
     0: ["_typing", "_checks", "devices", "progress"],
-    1: ["mothers", "scales", "scaling", "symptoms", "tables", "threads"],
+    1: ["checkpoint", "mothers", "scales", "scaling", "symptoms", "tables", "threads"],
     2: ["measure"],
     3: ["evaluate", "trend"],
     4: ["priors", "likelihoods", "operators"],
@@ -25,7 +25,7 @@ LAYERS = {
     8: ["compare", "results"],
     9: ["sampling"],
     10: ["regression"],
-    11: ["plots", "datasets", "kfold", "reloo", "advice"],
+    11: ["plots", "datasets", "kfold", "reloo", "resume", "advice"],
     12: ["cli"],
 }
 

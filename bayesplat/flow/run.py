@@ -1,65 +1,39 @@
-"""The Wasserstein-Fisher-Rao flow, assembled: one compiled step, and the loop over several starts.
+"""The Wasserstein-Fisher-Rao flow, assembled: the loop of compiled steps, over several starts on threads.
 
-A step proposes births, deaths, splits or merges, transports the proposal with all masses solved for, and keeps the
-outcome if the energy fell. Starts run on threads and share the compiled step. The number of splats is grown: the flow
-works with room for a few, drops those that do not earn their place, and makes room for more only while all of them do.
+The number of splats is grown: the flow works with room for a few, drops those that do not earn their place, and makes
+room for more only while all of them do.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
 
-from bayesplat._typing import AnyArray, Key
-from bayesplat.flow import birth_death, reaction, start, transport
-from bayesplat.flow.certificate import certificate
+from bayesplat._typing import Key
+from bayesplat.checkpoint import NO_JOURNAL, Journal
+from bayesplat.flow import reaction, start, transport
 from bayesplat.flow.energy import Energy
-from bayesplat.flow.position import Position, resized
+from bayesplat.flow.position import resized
+from bayesplat.flow.step import BIRTH, CYCLE, DEATH, FEWEST, SPLIT, Settings, State, advance, certify, fill
 from bayesplat.threads import run_all
 
-REBIRTH, BIRTH, DEATH, SPLIT, MERGE = ("death", "birth"), ("birth",), ("death",), ("split",), ("merge",)
-CLEARING = ("clearing", "birth", "birth", "birth")
-CYCLE = (REBIRTH, BIRTH, CLEARING, DEATH, CLEARING) * 2 + (SPLIT, MERGE)
-"""Moves tried in turn once nothing more can be dropped."""
-
-FEWEST = {DEATH: 2, REBIRTH: 1, SPLIT: 1, MERGE: 2, CLEARING: 4}
-"""Live splats that a move needs, where it needs any."""
-
 BUDGET_SPENT = "the budget of moves is spent; fit again with `start=` this fit if the energy was still falling"
+
+INTERRUPTED = "interrupted; this is the best so far"
+
+RECORD_EVERY = 2.0
+"""Seconds between two records of a start: a move takes some milliseconds."""
 
 WIDER = 4
 """By how much the room for splats grows when all of them earn their place."""
 
 EQUAL = 10.0
 """Nats above the lowest start within which a start goes on after the trial, wherever it ranks."""
-
-
-class Settings(NamedTuple):
-    """Budget of the flow."""
-
-    trial: int = 50  # moves tried by every start, after which the lower half and its equals go on
-    rounds: int = 250  # most moves tried by a start
-    patience: int = 36  # moves refused in a row before a start stops
-    steps: int = 15  # transport steps after a move
-    first_steps: int = 60  # transport steps after the start
-    last_steps: int = 200  # and at the end
-    temperature: float = 0.15  # noise in the choice of births and deaths
-    room: int = 32  # splats that the flow starts with room for
-    begin: str = "greedy"  # where splats are first: "greedy", "grid" or "random"
-
-
-class State(NamedTuple):
-    """One start of the flow: all that is needed to go on."""
-
-    position: Position
-    live: Bool[AnyArray, " k"]
-    energy: Float[AnyArray, ""]
 
 
 class Run(NamedTuple):
@@ -84,47 +58,6 @@ class Progress(NamedTuple):
     energy: float  # lowest energy so far
 
 
-certify = eqx.filter_jit(certificate)
-_born = eqx.filter_jit(birth_death.birth)
-_moves = {name: eqx.filter_jit(getattr(birth_death, name)) for name in ("death", "clearing", "split", "merge")}
-
-
-def propose(
-    energy: Energy, state: State, moves: tuple[str, ...], key: Key, temperature: Float[AnyArray, ""]
-) -> birth_death.Proposal:
-    """Position and live splats after the moves, one after the other; each compiles when it is first tried."""
-    position, live = state.position, state.live
-    for move in moves:
-        key, where, which = jax.random.split(key, 3)
-        if move == "birth":
-            position, live = _born(certify(energy, position, live, where), position, live, which, temperature)
-        else:
-            position, live = _moves[move](energy, position, live, which, temperature)
-    return position, live
-
-
-def advance(energy: Energy, settings: Settings, state: State, moves: tuple[str, ...], key: Key, steps: int) -> State:
-    """The moves, then transport; kept if the energy falls by more than does not matter."""
-    position, live = propose(energy, state, moves, key, jnp.asarray(settings.temperature))
-    return _transport(energy, state, position, live, jnp.asarray(steps))
-
-
-@eqx.filter_jit
-def _transport(
-    energy: Energy, state: State, position: Position, live: Bool[AnyArray, " k"], steps: Int[AnyArray, ""]
-) -> State:
-    moved, value = transport.transport(energy, position, live, steps)
-    better = value + 0.1 * energy.tolerance(value) < state.energy
-    return jax.tree.map(lambda new, old: jnp.where(better, new, old), State(moved, live, value), state)
-
-
-@eqx.filter_jit
-def fill(energy: Energy, state: State, key: Key, temperature: Float[AnyArray, ""]) -> State:
-    """Births into all free slots; the energy is left for the transport to say."""
-    position, live = start.greedy(energy, state.position, state.live, key, temperature)
-    return State(position, live, jnp.full_like(state.energy, jnp.inf))
-
-
 _masses = eqx.filter_jit(reaction.exact)
 _begin = {name: eqx.filter_jit(getattr(start, name)) for name in ("grid", "random")}
 
@@ -136,21 +69,25 @@ def run_flow(
     settings: Settings,
     report: Callable[[Progress], None] = lambda progress: None,
     resume: tuple[Run, ...] = (),
+    journal: Journal = NO_JOURNAL,
 ) -> list[Run]:
     """Run several starts, at temperatures from 0 (greedy) to 1 so that they differ; lowest energy first.
 
-    `resume` goes on from the ends of earlier runs. An interrupt (Ctrl-C) ends all starts after their current move and
-    keeps what they reached.
+    `resume` goes on from the ends of earlier runs; `journal` keeps every start as it goes, and a run that was killed
+    goes on from there to the same end. An interrupt (Ctrl-C) ends all starts after their current move and keeps what
+    they reached.
     """
     temperatures = np.linspace(0.0, 1.0, starts)
     keys = jax.random.split(key, starts)
     flows = [_Start(energy, settings, key, float(t)) for key, t in zip(keys, temperatures, strict=True)]
     for flow, earlier in zip(flows, resume, strict=False):
         flow.state = jax.tree.map(jnp.asarray, earlier.state)
+    for i, flow in enumerate(flows):
+        flow.keep_in(journal, f"flow-{i}")
 
     def poll() -> None:
-        reached = [flow.history[-1] for flow in flows if flow.history]
-        done = sum(len(flow.history) for flow in flows)
+        reached = [flow.at.history[-1] for flow in flows if flow.at.history]
+        done = sum(len(flow.at.history) for flow in flows)
         report(Progress(done, starts * (settings.rounds + 2), min(reached, default=np.inf)))
 
     def together(go: Callable[[_Start, threading.Event], None], some: list[_Start]) -> bool:
@@ -160,20 +97,34 @@ def run_flow(
     interrupted = together(lambda flow, stop: flow.run(trial, stop), flows)
     ahead = _ahead(flows)
     if ahead and not interrupted:
-        together(lambda flow, stop: flow.run(settings.rounds - trial, stop), ahead)
+        together(lambda flow, stop: flow.run(settings.rounds, stop), ahead)
     runs: dict[int, Run] = {}
-    together(lambda flow, stop: runs.__setitem__(id(flow), flow.end()), [flow for flow in flows if flow.history])
+    together(lambda flow, stop: runs.__setitem__(id(flow), flow.end()), [flow for flow in flows if flow.at.history])
     return sorted(runs.values(), key=lambda run: float(run.state.energy))
 
 
 def _ahead(flows: list["_Start"]) -> list["_Start"]:
     """Starts that go on after the trial, if they still move: the lower half, and others as low as the lowest."""
-    ranked = sorted((flow for flow in flows if flow.history), key=lambda flow: flow.history[-1])
+    ranked = sorted((flow for flow in flows if flow.at.history), key=lambda flow: flow.after_trial)
     for rank, flow in enumerate(ranked):
-        behind = flow.history[-1] - ranked[0].history[-1]
-        if flow.reason == BUDGET_SPENT and rank >= (len(flows) + 1) // 2 and behind > EQUAL:
-            flow.reason = f"{behind:.0f} nats above another start after {len(flow.history) - 1} moves"
-    return [flow for flow in ranked if flow.reason == BUDGET_SPENT]
+        behind = flow.after_trial - ranked[0].after_trial
+        if flow.at.reason == BUDGET_SPENT and rank >= (len(flows) + 1) // 2 and behind > EQUAL:
+            flow._set(reason=f"{behind:.0f} nats above another start after {flow.at.trial - 1} moves")
+    return [flow for flow in ranked if flow.at.reason == BUDGET_SPENT]
+
+
+class Standing(NamedTuple):
+    """Where a start stands besides its state; a record of both is all that it needs to go on to the same end."""
+
+    history: list[float]  # energy after the start and everything tried since
+    alive: list[int]  # live splats then
+    moves: int = 0
+    refused: int = 0  # moves refused in a row
+    turn: int = 0  # in the cycle of moves
+    dropping: bool = True  # splats, as long as some can be spared
+    trial: int = 0  # length of the history at the end of the trial; 0 before
+    reason: str = BUDGET_SPENT
+    seconds: float = 0.0
 
 
 class _Start:
@@ -182,22 +133,48 @@ class _Start:
     def __init__(self, energy: Energy, settings: Settings, key: Key, temperature: float) -> None:
         self.energy, self.settings, self.key, self.temperature = energy, settings, key, temperature
         self.state: State | None = None
-        self.history: list[float] = []
-        self.alive: list[int] = []
-        self.refused, self.turn, self.dropping = 0, 0, True
-        self.reason, self.seconds = BUDGET_SPENT, 0.0
+        self.at = Standing([], [])
+        self.journal, self.name, self.recorded = NO_JOURNAL, "flow", time.perf_counter()
 
     @property
     def k(self) -> int:
         return self.energy.problem.spec.n_splats
 
+    @property
+    def after_trial(self) -> float:
+        """Energy at the end of the trial, or as far as it came."""
+        return self.at.history[self.at.trial - 1]
+
+    def _set(self, **changes: Any) -> None:
+        self.at = self.at._replace(**changes)
+
+    def keep_in(self, journal: Journal, name: str) -> None:
+        """Keep records under this name from now on, and go on from the one there is."""
+        self.journal, self.name = journal, name
+        like = (State(self.energy.start(1), np.zeros(1), np.zeros(())), [0] * len(Standing._fields))
+        piece = journal.recall(name, like)
+        if piece is not None:
+            state, at = piece
+            self.state = jax.tree.map(jnp.asarray, state)
+            # plain lists and numbers again
+            self.at = Standing(*(part.tolist() for part in at))
+
+    def _record(self) -> None:
+        lists = {"history": np.asarray(self.at.history), "alive": np.asarray(self.at.alive)}
+        self.journal.record(self.name, (self.state, self.at._replace(**lists)))
+        self.recorded = time.perf_counter()
+
     def run(self, rounds: int, stop: threading.Event) -> None:
-        """Start if that is still to do, then move until nothing helps, so many moves at most."""
+        """Start if that is still to do, then move until nothing helps, so many moves at most in all."""
         began = time.perf_counter()
-        if not self.history:
+        if not self.at.history:
             self._try(self._begun())
-        self.reason = self._moves(rounds, stop)
-        self.seconds += time.perf_counter() - began
+        if self.at.reason in (BUDGET_SPENT, INTERRUPTED):
+            self._set(reason=self._moves(rounds, stop))
+        if self.at.reason != INTERRUPTED:
+            self._set(trial=self.at.trial or len(self.at.history))
+        self._set(seconds=self.at.seconds + time.perf_counter() - began)
+        self._record()
 
     def _begun(self) -> State:
         if self.state is not None:
@@ -212,19 +189,24 @@ class _Start:
 
     def _moves(self, rounds: int, stop: threading.Event) -> str:
         """Try moves until patience or budget is spent; the reason in words."""
-        for _ in range(rounds):
+        while self.at.moves < rounds:
             if stop.is_set():
-                return "interrupted; this is the best so far"
-            move = DEATH if self.dropping else self._next(self.turn)
-            better = self._try(self._advanced(move, self.settings.steps))
-            self.turn += not self.dropping
-            self.dropping = better and move == DEATH
-            self.refused = 0 if better else self.refused + 1
-            if self.refused >= self.settings.patience:
+                return INTERRUPTED
+            self._move()
+            if self.at.refused >= self.settings.patience:
                 if not self._widen():
-                    return f"no move lowered the energy in {self.refused} tries"
-                self.refused, self.dropping = 0, True
+                    return f"no move lowered the energy in {self.at.refused} tries"
+                self._set(refused=0, dropping=True)
+            if time.perf_counter() - self.recorded > RECORD_EVERY:
+                self._record()
         return BUDGET_SPENT
+
+    def _move(self) -> None:
+        moves, refused, turn, dropping = self.at.moves, self.at.refused, self.at.turn, self.at.dropping
+        move = DEATH if dropping else self._next(turn)
+        better = self._try(self._advanced(move, self.settings.steps))
+        refused, turn = 0 if better else refused + 1, turn + (not dropping)
+        self._set(moves=moves + 1, refused=refused, turn=turn, dropping=better and move == DEATH)
 
     def _next(self, turn: int) -> tuple[str, ...]:
         """The move of this turn, or the next one that there are splats and slots for."""
@@ -252,15 +234,15 @@ class _Start:
         return advance(self.energy, self.settings, self.state, moves, self._next_key(), steps)
 
     def _next_key(self) -> Key:
-        return jax.random.fold_in(self.key, len(self.history))
+        return jax.random.fold_in(self.key, len(self.at.history))
 
     def _try(self, new: State) -> bool:
         """Take the new state if its energy is lower; write down where the start stands."""
         better = self.state is None or float(new.energy) < float(self.state.energy)
         self.state = new if better else self.state
         assert self.state is not None
-        self.history.append(float(self.state.energy))
-        self.alive.append(int(self.state.live.sum()))
+        self.at.history.append(float(self.state.energy))
+        self.at.alive.append(int(self.state.live.sum()))
         return better
 
     def end(self) -> Run:
@@ -276,12 +258,12 @@ class _Start:
             jax.tree.map(np.asarray, state),
             np.pad(np.asarray(amplitude), (0, k - amplitude.size)),
             np.asarray(trend),
-            np.asarray(self.history),
-            np.asarray(self.alive),
+            np.asarray(self.at.history),
+            np.asarray(self.at.alive),
             float(gain),
-            self.reason,
+            self.at.reason,
             transport.choose(self.energy, self.state.live.size),
-            self.seconds + time.perf_counter() - began,
+            self.at.seconds + time.perf_counter() - began,
         )
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from numpyro.infer.hmc import hmc
 
 from bayesplat._typing import AnyArray, Key, Sites
+from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.model import Problem
 from bayesplat.posterior.interweave import interweave
 from bayesplat.posterior.program import potential
@@ -154,9 +155,11 @@ def run_nuts(
     key: Key,
     settings: Settings,
     report: Callable[[Progress], None] = lambda progress: None,
+    journal: Journal = NO_JOURNAL,
 ) -> Chains:
     """Run one chain from each position; an interrupt (Ctrl-C) ends all of them and keeps the draws there are.
 
+    `journal` keeps every chunk with the state at its end, from where a chain that was killed goes on bit for bit.
     Raises KeyboardInterrupt when interrupted before the first draw after warm-up.
     """
     total = settings.warmup + settings.draws
@@ -166,14 +169,28 @@ def run_nuts(
     # the number of draws is no business of the compiled code: longer runs need no new compilation
     compiled = settings._replace(draws=0)
 
+    like = _chunk_like(problem, compiled, positions[0], keys[0]) if journal.folder else None
+
     def chain(c: int, stop: threading.Event) -> None:
-        state = _start(problem, compiled, positions[c], keys[c])
+        state = None
         while len(chunks[c]) * CHUNK < total and not stop.is_set():
-            state, out = _advance(problem, compiled, state)
+            name = f"nuts-{c}-{len(chunks[c]):05d}"
+            if (piece := journal.recall(name, like)) is None:
+                state = _start(problem, compiled, positions[c], keys[c]) if state is None else state
+                piece = _advance(problem, compiled, state)
+                journal.record(name, piece)
+            state, out = piece
             chunks[c].append(jax.tree.map(np.asarray, out))
 
     interrupted = run_all(chain, len(positions), lambda: report(_progress(chunks, settings)))
     return _gather(chunks, settings, interrupted)
+
+
+def _chunk_like(problem: Problem, settings: Settings, position: Sites, key: Key) -> Any:
+    """The structure of one chunk, as `_advance` returns it."""
+    state = eqx.filter_eval_shape(_start, problem, settings, position, key)
+    values, stats = (dict.fromkeys(names, 0) for names in (problem.sites(), (*STATS, "teleported")))
+    return state, (values, stats)
 
 
 def _progress(chunks: list[list[Any]], settings: Settings) -> Progress:

@@ -23,6 +23,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Float
 
 from bayesplat._typing import AnyArray, Key, Sites
+from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.model import Problem
 from bayesplat.posterior.draws import prior_sites
 from bayesplat.posterior.interweave import interweave
@@ -157,9 +158,11 @@ def run_smc(
     key: Key,
     settings: Settings,
     report: Callable[[Progress], None] = lambda progress: None,
+    journal: Journal = NO_JOURNAL,
 ) -> Runs:
     """Independent runs from the prior to the posterior; an interrupt (Ctrl-C) keeps the runs that are done.
 
+    `journal` keeps the population after every rise, from where a run that was killed goes on bit for bit.
     Raises KeyboardInterrupt when interrupted before the first run is done.
     """
     keys = jax.random.split(key, runs)
@@ -167,9 +170,12 @@ def run_smc(
 
     def run(r: int, stop: threading.Event) -> None:
         state = _start(problem, settings.draws, keys[r])
+        state, rises[r] = journal.recall(f"smc-{r}", (state, 0)) or (state, 0)
+        powers[r] = float(state.power)
         while powers[r] < 1 and not stop.is_set():
             state = _rise(problem, settings, state)
             powers[r], rises[r] = float(state.power), rises[r] + 1
+            journal.record(f"smc-{r}", (state, rises[r]))
         if powers[r] >= 1:
             done[r] = jax.tree.map(np.asarray, (*_finish(problem, state.z), state.acceptance, state.log_evidence))
 
@@ -179,7 +185,7 @@ def run_smc(
     values, log_p, acceptance, log_evidence = jax.tree.map(
         lambda *each: np.stack(each), *(done[r] for r in sorted(done))
     )
-    return Runs(values, log_p, acceptance, log_evidence, max(rises), interrupted)
+    return Runs(values, log_p, acceptance, log_evidence, int(max(rises)), interrupted)
 
 
 def _progress(powers: list[float]) -> Progress:

@@ -20,6 +20,7 @@ from numpyro.infer.autoguide import (
 )
 
 from bayesplat._typing import AnyArray, Key, Sites
+from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.model import Problem
 from bayesplat.posterior.program import potential, program
 from bayesplat.priors.sites import unconstrain
@@ -122,19 +123,24 @@ def run_svi(
     key: Key,
     settings: Settings,
     report: Callable[[Progress], None] = lambda progress: None,
+    journal: Journal = NO_JOURNAL,
 ) -> Approximation:
     """Fit one guide from each start (values of the sites) and draw from it; Ctrl-C keeps the fits so far.
 
+    `journal` keeps the state after every chunk, from where a fit that was killed goes on bit for bit.
     `laplace` finds the maximum by the same optimiser and inverts the Hessian there.
     """
     parts, interrupted, total = [], False, settings.steps * len(starts)
     for c, start in enumerate(starts):
         begin, draw = jax.random.split(jax.random.fold_in(key, c))
-        state, losses = _start(problem, settings, start, begin), []
+        state = _start(problem, settings, start, begin)
+        state, kept = journal.recall(f"svi-{c}", (state, 0)) or (state, np.zeros((0, CHUNK)))
+        losses = list(kept)
         try:
             while len(losses) * CHUNK < settings.steps:
                 state, chunk = _advance(problem, settings, start, state)
                 losses.append(np.asarray(chunk))
+                journal.record(f"svi-{c}", (state, np.stack(losses)))
                 done = c * settings.steps + len(losses) * CHUNK
                 report(Progress(done, total, float(chunk[-50:].mean())))
         except KeyboardInterrupt:

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from endurance.journals import killed
 
 from bayesplat._checks import BayesplatError
+from bayesplat.checkpoint import NO_JOURNAL, Folder
 from bayesplat.devices import inference
-from bayesplat.flow import birth_death, run
+from bayesplat.flow import birth_death, run, step
 from bayesplat.flow.certificate import Candidates
 from bayesplat.flow.chain_start import chain_start
 from bayesplat.flow.energy import neg_log_evidence, squared_error
@@ -233,6 +235,25 @@ def test_an_interrupt_ends_all_starts_and_keeps_the_best(flows, trial, monkeypat
     assert seen[-1].energy == runs[0].state.energy
 
 
+@pytest.mark.parametrize("records", [1, 9, 16], ids=["at the start", "in the trial", "after it"])
+def test_a_killed_flow_goes_on_to_the_same_end(flows, tmp_path, monkeypatch, records):
+    monkeypatch.setattr(run, "EQUAL", np.inf)  # both go on
+    monkeypatch.setattr(run, "RECORD_EVERY", 0.0)
+
+    def flow(journal):
+        return run.run_flow(flows.first, jax.random.key(0), 2, SETTINGS._replace(trial=6), journal=journal)
+
+    with inference():
+        whole = flow(NO_JOURNAL)
+        assert killed(flow, tmp_path, records)
+        again = flow(Folder(tmp_path))
+        assert not killed(flow, tmp_path, 10)  # what is done is only read
+    for before, after in zip(whole, again, strict=True):
+        for name in ("state", "amplitude", "history", "alive", "certificate"):
+            jax.tree.map(np.testing.assert_array_equal, getattr(after, name), getattr(before, name))
+        assert after.reason == before.reason
+
+
 # ---------------------------------------------------------------- the trial
 
 AHEAD = [
@@ -248,26 +269,32 @@ def tried(energies, reasons=()):
     """Starts after their trial, the first with a reason of its own."""
     reasons = [*reasons, *[run.BUDGET_SPENT] * len(energies)]
     pairs = zip(energies, reasons, strict=False)
-    return [SimpleNamespace(history=[99.0] * 51 + [energy], reason=reason) for energy, reason in pairs]
+    return [standing([99.0] * 51 + [energy], reason) for energy, reason in pairs]
+
+
+def standing(history, reason):
+    start = object.__new__(run._Start)
+    start.at = run.Standing(history, [], reason=reason, trial=len(history))
+    return start
 
 
 @pytest.mark.parametrize(("energies", "expected"), AHEAD)
 def test_the_lower_half_and_its_equals_go_on(energies, expected):
-    assert {start.history[-1] for start in run._ahead(tried(energies))} == expected
+    assert {start.after_trial for start in run._ahead(tried(energies))} == expected
 
 
 def test_a_start_that_fell_behind_says_so():
     ahead, behind = tried([0.0, 93.2])
     assert run._ahead([behind, ahead]) == [ahead]
-    assert behind.reason == "93 nats above another start after 51 moves"
-    assert ahead.reason == run.BUDGET_SPENT
+    assert behind.at.reason == "93 nats above another start after 51 moves"
+    assert ahead.at.reason == run.BUDGET_SPENT
 
 
 def test_a_start_that_no_move_helped_is_done_and_keeps_its_reason():
     done, other, last = tried([0.0, 9.0, 93.0], ["no move lowered the energy"])
-    none = SimpleNamespace(history=[], reason=run.BUDGET_SPENT)
+    none = standing([], run.BUDGET_SPENT)
     assert run._ahead([none, last, other, done]) == [other]
-    assert done.reason == "no move lowered the energy"
+    assert done.at.reason == "no move lowered the energy"
 
 
 @pytest.mark.parametrize(("equal", "moves"), [(np.inf, [8, 8]), (-1.0, [3, 8])], ids=["equal", "behind"])
@@ -291,11 +318,11 @@ def test_a_budget_below_the_trial_holds(flows):
 
 
 TURNS = [
-    (0, {run.BIRTH}),
-    (1, {run.REBIRTH, run.BIRTH, run.SPLIT}),
-    (2, {run.REBIRTH, run.BIRTH, run.DEATH, run.SPLIT, run.MERGE}),
-    (4, set(run.CYCLE)),
-    (6, set(run.CYCLE) - {run.BIRTH, run.SPLIT}),
+    (0, {step.BIRTH}),
+    (1, {step.REBIRTH, step.BIRTH, step.SPLIT}),
+    (2, {step.REBIRTH, step.BIRTH, step.DEATH, step.SPLIT, step.MERGE}),
+    (4, set(step.CYCLE)),
+    (6, set(step.CYCLE) - {step.BIRTH, step.SPLIT}),
 ]
 
 
@@ -303,7 +330,7 @@ TURNS = [
 def test_every_move_that_there_are_splats_and_slots_for_has_its_turn(flows, live, expected):
     start = run._Start(flows.first, SETTINGS, jax.random.key(0), 0.0)
     start.state = run.State(flows.runs[0].state.position, np.arange(K) < live, np.zeros(()))
-    assert {start._next(turn) for turn in range(len(run.CYCLE))} == expected
+    assert {start._next(turn) for turn in range(len(step.CYCLE))} == expected
 
 
 @pytest.fixture(scope="module")

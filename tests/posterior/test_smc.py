@@ -7,11 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from endurance.journals import killed
 from posterior.problems import problem_of, thinned
 from scipy.special import logsumexp
 from statistical import P_VALUE, mean_p_value
 
 from bayesplat import collapsed
+from bayesplat.checkpoint import NO_JOURNAL, Folder
 from bayesplat.devices import inference
 from bayesplat.posterior import smc
 from bayesplat.priors import Repulsive, Ridge
@@ -104,3 +106,14 @@ def test_an_interrupt_keeps_the_runs_that_are_done(problem, monkeypatch):
     monkeypatch.setattr(smc, "run_all", lambda job, count, poll: True)
     with pytest.raises(KeyboardInterrupt, match="before a run had reached"):
         smc.run_smc(problem, 3, jax.random.key(4), SETTINGS)
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(problem, tmp_path):
+    def runs(journal):
+        return smc.run_smc(problem, 2, jax.random.key(3), SETTINGS, journal=journal)
+
+    with inference():
+        whole = runs(NO_JOURNAL)
+        assert killed(runs, tmp_path, 1)
+        again = runs(Folder(tmp_path))
+    jax.tree.map(np.testing.assert_array_equal, again, whole)

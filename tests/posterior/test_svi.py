@@ -3,8 +3,10 @@
 import jax
 import numpy as np
 import pytest
+from endurance.journals import killed
 from posterior.problems import problem_of
 
+from bayesplat.checkpoint import Folder
 from bayesplat.likelihoods import Normal
 from bayesplat.posterior import svi
 from bayesplat.priors import RegularizedHorseshoe
@@ -49,3 +51,17 @@ def test_every_site_is_drawn(problem, fitted):
     assert set(values) == set(problem.sites())
     assert all(leaf.shape[:2] == (1, 4000) and np.isfinite(leaf).all() for leaf in values.values())
     assert not fitted[1].interrupted
+
+
+def test_a_killed_fit_goes_on_to_the_same_bits(problem, fitted, tmp_path):
+    name, whole = fitted
+
+    def fit(journal):
+        settings = svi.Settings(name, steps=1500, draws=4000, learning_rate=0.02)
+        start = draw(problem.sites(), jax.random.key(0))
+        return svi.run_svi(problem, [start], jax.random.key(1), settings, journal=journal)
+
+    with jax.enable_x64(True):
+        assert killed(fit, tmp_path, 3)
+        again = fit(Folder(tmp_path))
+    jax.tree.map(np.testing.assert_array_equal, again, whole)

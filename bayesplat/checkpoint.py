@@ -1,0 +1,208 @@
+"""What a long run has done so far, in a folder: one file for each piece, written whole or not at all, never pickled.
+
+A killed process loses the piece that it was working on. Pieces are plain NumPy arrays; the structure of a piece is
+known to whoever recorded it, so that nothing in a file decides what is built from it.
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from filelock import FileLock, Timeout
+
+from bayesplat._checks import BayesplatError, require
+
+FORMAT = "bayesplat-checkpoint"
+VERSION = 1
+"""Version of the files in the folder; raised whenever an older reader would misread one."""
+
+MANIFEST, LOCK = "run.json", "lock"
+
+
+class Journal:
+    """Keeps nothing: what a run writes to that was not asked for a checkpoint."""
+
+    folder: Path | None = None
+
+    def record(self, name: str, piece: Any) -> None:
+        """Keep a piece, a pytree of arrays and numbers, in place of an earlier one of that name."""
+
+    def recall(self, name: str, like: Any) -> Any:
+        """The piece of that name with the structure of `like`, or None."""
+        return None
+
+
+NO_JOURNAL = Journal()
+
+
+class Folder(Journal):
+    """Keeps every piece in a file of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def record(self, name: str, piece: Any) -> None:
+        """Write a piece; raises BayesplatError, naming the file, where the disk is full or closed to writing."""
+        leaves = [_plain(leaf) for leaf in jax.tree.leaves(piece)]
+        arrays = {str(i): leaf for i, leaf in enumerate(leaves)}
+        write_whole(self._path(name), lambda file: np.savez(file, allow_pickle=False, **arrays))
+
+    def recall(self, name: str, like: Any) -> Any:
+        """Read a piece; raises BayesplatError, naming the file, if it is damaged or of another structure."""
+        path, (models, structure) = self._path(name), jax.tree.flatten(like)
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = [file[str(i)] for i in range(len(file.files))]
+            leaves = [_restored(array, model) for array, model in zip(arrays, models, strict=True)]
+        except Exception as error:
+            raise BayesplatError(
+                f"{path} is damaged: it cannot be read; delete this file, and what was in it is made anew."
+            ) from error
+        return jax.tree.unflatten(structure, leaves)
+
+    def _path(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{name}.npz"
+
+
+def _plain(leaf: Any) -> np.ndarray:
+    is_key = isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return np.asarray(jax.random.key_data(leaf) if is_key else leaf)
+
+
+def _restored(array: np.ndarray, model: Any) -> Any:
+    dtype = getattr(model, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(jnp.asarray(array))
+    return array
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write beside `path`, flush to disk, then rename: readers see the old file or the new.
+
+    Raises BayesplatError, naming the path, when it cannot be written.
+    """
+    beside = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        with beside.open("xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise BayesplatError(
+            f"Cannot write {path}: {error.strerror or error}; what was written there before is kept."
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The settings of the run in a folder. Raises BayesplatError if there is none, or if it is damaged or newer."""
+    path = folder / MANIFEST
+    require(path.is_file(), f"Expected a checkpoint in {folder}, got a folder without {MANIFEST}, or none at all.")
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+        known, version = manifest["format"] == FORMAT, int(manifest["format_version"])
+    except Exception as error:
+        raise BayesplatError(f"{path} is damaged: it cannot be read; restore it, or delete {folder}.") from error
+    require(known, f"{path} is not of a bayesplat checkpoint; choose another folder.")
+    require(
+        version <= VERSION,
+        f"{path} has format version {version}, this bayesplat reads up to {VERSION}; upgrade bayesplat.",
+    )
+    return manifest
+
+
+@contextmanager
+def opened(
+    folder: str | os.PathLike[str] | None,
+    settings: dict[str, Any],
+    data: tuple[np.ndarray, ...],
+    made_by: dict[str, Any],
+) -> Iterator[Journal]:
+    """The journal of a run in a folder, new or going on; no other process may use the folder meanwhile.
+
+    `settings` and `data` decide the run, `made_by` (versions and device) only its last bits. Raises BayesplatError for
+    a folder that cannot be written, is in use, or holds a run with other settings or of other data.
+    """
+    if folder is None:
+        yield NO_JOURNAL
+        return
+    path = Path(folder)
+    with _locked(path):
+        journal = Folder(path)
+        if (path / MANIFEST).exists():
+            _same_run(journal, settings, data, made_by)
+        else:
+            _begin(journal, settings, data, made_by)
+        yield journal
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(path / LOCK, timeout=0)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise BayesplatError(
+            f"{path} is in use by another process; wait for it to end or choose another folder."
+        ) from error
+    except OSError as error:
+        raise BayesplatError(
+            f"Cannot write in {path}: {error.strerror or error}; choose a folder that can be written."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _begin(journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray, ...], made_by: dict[str, Any]) -> None:
+    assert journal.folder is not None
+    others = [entry.name for entry in journal.folder.iterdir() if entry.name not in (LOCK, "data.npz")]
+    kept = sorted(name for name in others if not name.endswith(".tmp"))
+    require(not kept, f"Expected an empty or new folder for a checkpoint, got {journal.folder} with {kept[:3]} in it.")
+    journal.record("data", data)
+    manifest = {"format": FORMAT, "format_version": VERSION, "settings": settings, "made_by": made_by}
+    text = json.dumps(manifest, indent=1)
+    # last, so that a folder with a manifest is complete
+    write_whole(journal.folder / MANIFEST, lambda file: file.write(text.encode()))
+
+
+def _equal(old: np.ndarray, new: np.ndarray) -> bool:
+    return old.shape == new.shape and np.array_equal(old, new, equal_nan=True)
+
+
+def _same_run(journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray, ...], made_by: dict[str, Any]) -> None:
+    assert journal.folder is not None
+    manifest = read_manifest(journal.folder)
+    stored = manifest.get("settings", {})
+    # through JSON and back, as what is stored has gone
+    asked = json.loads(json.dumps(settings))
+    other = [f"{name} {stored.get(name)!r}, not {asked[name]!r}" for name in asked if stored.get(name) != asked[name]]
+    require(
+        not other,
+        f"{journal.folder} holds a run with other settings ({'; '.join(other)}): choose another folder, or go on with "
+        "it by bayesplat.resume.",
+    )
+    before = journal.recall("data", data)
+    same = before is not None and all(map(_equal, before, data))
+    require(same, f"{journal.folder} holds a run of other data: choose another folder.")
+    if manifest.get("made_by") != json.loads(json.dumps(made_by)):
+        warnings.warn(
+            f"{journal.folder} was begun with other versions or on another device: the draws that follow are as good, "
+            "but not those that the first run would have made.",
+            UserWarning,
+            stacklevel=6,
+        )

@@ -1,0 +1,88 @@
+"""One compiled step of the flow: moves of birth and death, then transport with all masses solved for.
+
+The outcome of a step is kept if the energy fell. All starts share the compiled pieces.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool, Float, Int
+
+from bayesplat._typing import AnyArray, Key
+from bayesplat.flow import birth_death, start, transport
+from bayesplat.flow.certificate import certificate
+from bayesplat.flow.energy import Energy
+from bayesplat.flow.position import Position
+
+REBIRTH, BIRTH, DEATH, SPLIT, MERGE = ("death", "birth"), ("birth",), ("death",), ("split",), ("merge",)
+CLEARING = ("clearing", "birth", "birth", "birth")
+CYCLE = (REBIRTH, BIRTH, CLEARING, DEATH, CLEARING) * 2 + (SPLIT, MERGE)
+"""Moves tried in turn once nothing more can be dropped."""
+
+FEWEST = {DEATH: 2, REBIRTH: 1, SPLIT: 1, MERGE: 2, CLEARING: 4}
+"""Live splats that a move needs, where it needs any."""
+
+
+class Settings(NamedTuple):
+    """Budget of the flow."""
+
+    trial: int = 50  # moves tried by every start, after which the lower half and its equals go on
+    rounds: int = 250  # most moves tried by a start
+    patience: int = 36  # moves refused in a row before a start stops
+    steps: int = 15  # transport steps after a move
+    first_steps: int = 60  # transport steps after the start
+    last_steps: int = 200  # and at the end
+    temperature: float = 0.15  # noise in the choice of births and deaths
+    room: int = 32  # splats that the flow starts with room for
+    begin: str = "greedy"  # where splats are first: "greedy", "grid" or "random"
+
+
+class State(NamedTuple):
+    """One start of the flow: all that is needed to go on."""
+
+    position: Position
+    live: Bool[AnyArray, " k"]
+    energy: Float[AnyArray, ""]
+
+
+certify = eqx.filter_jit(certificate)
+_born = eqx.filter_jit(birth_death.birth)
+_moves = {name: eqx.filter_jit(getattr(birth_death, name)) for name in ("death", "clearing", "split", "merge")}
+
+
+def propose(
+    energy: Energy, state: State, moves: tuple[str, ...], key: Key, temperature: Float[AnyArray, ""]
+) -> birth_death.Proposal:
+    """Position and live splats after the moves, one after the other; each compiles when it is first tried."""
+    position, live = state.position, state.live
+    for move in moves:
+        key, where, which = jax.random.split(key, 3)
+        if move == "birth":
+            position, live = _born(certify(energy, position, live, where), position, live, which, temperature)
+        else:
+            position, live = _moves[move](energy, position, live, which, temperature)
+    return position, live
+
+
+def advance(energy: Energy, settings: Settings, state: State, moves: tuple[str, ...], key: Key, steps: int) -> State:
+    """The moves, then transport; kept if the energy falls by more than does not matter."""
+    position, live = propose(energy, state, moves, key, jnp.asarray(settings.temperature))
+    return _transport(energy, state, position, live, jnp.asarray(steps))
+
+
+@eqx.filter_jit
+def _transport(
+    energy: Energy, state: State, position: Position, live: Bool[AnyArray, " k"], steps: Int[AnyArray, ""]
+) -> State:
+    moved, value = transport.transport(energy, position, live, steps)
+    better = value + 0.1 * energy.tolerance(value) < state.energy
+    return jax.tree.map(lambda new, old: jnp.where(better, new, old), State(moved, live, value), state)
+
+
+@eqx.filter_jit
+def fill(energy: Energy, state: State, key: Key, temperature: Float[AnyArray, ""]) -> State:
+    """Births into all free slots; the energy is left for the transport to say."""
+    position, live = start.greedy(energy, state.position, state.live, key, temperature)
+    return State(position, live, jnp.full_like(state.energy, jnp.inf))

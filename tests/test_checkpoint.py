@@ -1,0 +1,195 @@
+"""Checkpoints: pieces come back as they were, and every folder that cannot be trusted is refused by name."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from filelock import FileLock
+
+from bayesplat import BayesplatError, checkpoint
+from bayesplat.checkpoint import LOCK, MANIFEST, Folder, opened, read_manifest
+
+SETTINGS, DATA, MADE_BY = {"task": "sample", "draws": 500}, (np.arange(6.0), np.array([1.0, np.nan])), {"jax": "1"}
+
+
+class Piece(NamedTuple):
+    values: dict
+    key: jax.Array
+    count: int
+
+
+@pytest.fixture
+def piece():
+    return Piece({"b": jnp.arange(3), "a": np.array([0.1, np.nan])}, jax.random.key(7), 5)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a run that has begun."""
+    with opened(tmp_path / "run", SETTINGS, DATA, MADE_BY) as journal:
+        journal.record("part", (np.arange(3),))
+    return tmp_path / "run"
+
+
+def begin(folder, settings=SETTINGS, data=DATA, made_by=MADE_BY):
+    with opened(folder, settings, data, made_by) as journal:
+        return journal.recall("part", (0,))
+
+
+def test_a_piece_comes_back_as_it_was(tmp_path, piece):
+    journal = Folder(tmp_path)
+    assert journal.recall("piece", piece) is None
+    journal.record("piece", piece)
+    again = journal.recall("piece", piece)
+    assert isinstance(again, Piece)
+    jax.tree.map(np.testing.assert_array_equal, again.values, piece.values)
+    assert jax.random.key_data(again.key).tolist() == jax.random.key_data(piece.key).tolist()
+    assert again.count == 5
+    journal.record("piece", piece._replace(count=6))
+    assert journal.recall("piece", piece).count == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["piece.npz"]
+
+
+def test_nothing_is_kept_without_a_folder(piece):
+    with opened(None, SETTINGS, DATA, MADE_BY) as journal:
+        journal.record("piece", piece)
+        assert journal.folder is None
+        assert journal.recall("piece", piece) is None
+
+
+@pytest.mark.parametrize("fault", ["cut", "flipped", "empty", "fewer"])
+def test_a_damaged_piece_is_refused_by_name(tmp_path, piece, fault):
+    journal, path = Folder(tmp_path), tmp_path / "piece.npz"
+    journal.record("piece", piece)
+    content = bytearray(path.read_bytes())
+    middle = content.find(np.array([0.1]).tobytes())
+    content[middle] ^= 1
+    faults = {"cut": content[: len(content) // 2], "flipped": content, "empty": b""}
+    if fault == "fewer":
+        journal.record("piece", piece[:2])
+    else:
+        path.write_bytes(faults[fault])
+    with pytest.raises(BayesplatError, match=r"piece\.npz is damaged: .* delete this file"):
+        journal.recall("piece", piece)
+
+
+def test_objects_are_not_read(tmp_path):
+    np.savez(tmp_path / "piece.npz", **{"0": np.array([print], dtype=object)})
+    with pytest.raises(BayesplatError, match="damaged"):
+        Folder(tmp_path).recall("piece", (0,))
+
+
+def test_the_same_run_goes_on(run):
+    np.testing.assert_array_equal(begin(run)[0], np.arange(3))
+
+
+OTHERS = [
+    ({"settings": {**SETTINGS, "draws": 1000}}, r"other settings \(draws 500, not 1000\): choose another folder"),
+    ({"data": (DATA[0], DATA[1][:1])}, "other data"),
+    ({"data": (DATA[0] + 1e-9, DATA[1])}, "other data"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), OTHERS)
+def test_another_run_is_refused_and_the_folder_stays(run, change, words):
+    before = sorted(path.name for path in run.iterdir())
+    with pytest.raises(BayesplatError, match=words):
+        begin(run, **change)
+    assert sorted(path.name for path in run.iterdir()) == before
+    assert begin(run) is not None
+
+
+def test_other_versions_are_warned_of(run):
+    with pytest.warns(UserWarning, match="other versions or on another device"):
+        assert begin(run, made_by={"jax": "2"}) is not None
+
+
+def test_a_folder_with_other_things_in_it_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(BayesplatError, match=r"empty or new folder .*'thesis.tex'"):
+        begin(tmp_path)
+
+
+MANIFESTS = [
+    ("", "damaged"),
+    ("[]", "damaged"),
+    (json.dumps({"format": "bayesplat-checkpoint", "format_version": 99}), "format version 99.* upgrade bayesplat"),
+    (json.dumps({"format": "other", "format_version": 1}), "not of a bayesplat checkpoint"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), MANIFESTS)
+def test_a_manifest_that_cannot_be_read_is_refused(run, text, words):
+    (run / MANIFEST).write_text(text)
+    with pytest.raises(BayesplatError, match=rf"run\.json .*{words}"):
+        begin(run)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path):
+    with pytest.raises(BayesplatError, match="Expected a checkpoint"):
+        read_manifest(tmp_path / "nothing")
+
+
+def test_one_process_at_a_time(run):
+    hold = (
+        "from filelock import FileLock\n"
+        f"with FileLock({str(run / LOCK)!r}):\n    print('held', flush=True)\n    input()"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(BayesplatError, match="in use by another process"):
+            begin(run)
+        other.kill()
+    assert begin(run) is not None  # the lock ends with the process that held it
+    with FileLock(run / LOCK), pytest.raises(BayesplatError, match="in use"):
+        begin(run)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BayesplatError, match=r"Cannot write in .*file.run: .*; choose a folder that can be written"):
+        begin(tmp_path / "file" / "run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(BayesplatError, match="Cannot write in"):
+        begin(tmp_path / "run")
+
+
+def test_a_failed_write_keeps_what_was_there(run, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with opened(run, SETTINGS, DATA, MADE_BY) as journal:
+        monkeypatch.setattr(checkpoint.os, "fsync", full)
+        with pytest.raises(BayesplatError, match=r"Cannot write .*part\.npz: No space left on device"):
+            journal.record("part", (np.arange(4),))
+        np.testing.assert_array_equal(journal.recall("part", (0,))[0], np.arange(3))
+    assert not list(run.glob(".*tmp"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 64 kB."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(tmp_path)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_full_disk_is_named_and_nothing_is_lost(small_disk):
+    with opened(small_disk / "run", SETTINGS, DATA, MADE_BY) as journal:
+        journal.record("part", (np.arange(3),))
+        with pytest.raises(BayesplatError, match="No space left on device"):
+            journal.record("part", (np.zeros(100_000),))
+    np.testing.assert_array_equal(begin(small_disk / "run")[0], np.arange(3))

@@ -109,7 +109,8 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The settings of the run in a folder. Raises BayesplatError if there is none, or if it is damaged or newer."""
     path = folder / MANIFEST
-    require(path.is_file(), f"Expected a checkpoint in {folder}, got a folder without {MANIFEST}, or none at all.")
+    got = f"a folder without {MANIFEST}" if folder.is_dir() else "a file" if folder.exists() else "nothing"
+    require(path.is_file(), f"Expected the folder of a checkpoint at {folder}, got {got}.")
     try:
         manifest = json.loads(path.read_text("utf-8"))
         known, version = manifest["format"] == FORMAT, int(manifest["format_version"])
@@ -193,12 +194,12 @@ def _same_run(journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray,
     other = [f"{name} {stored.get(name)!r}, not {asked[name]!r}" for name in asked if stored.get(name) != asked[name]]
     require(
         not other,
-        f"{journal.folder} holds a run with other settings ({'; '.join(other)}): choose another folder, or go on with "
-        "it by bayesplat.resume.",
+        f"{journal.folder} holds a run with other settings ({'; '.join(other)}): choose another folder, delete this "
+        "one, or go on with it by bayesplat.resume.",
     )
     before = journal.recall("data", data)
     same = before is not None and all(map(_equal, before, data))
-    require(same, f"{journal.folder} holds a run of other data: choose another folder.")
+    require(same, f"{journal.folder} holds a run of other data: choose another folder, or delete this one.")
     if manifest.get("made_by") != json.loads(json.dumps(made_by)):
         warnings.warn(
             f"{journal.folder} was begun with other versions or on another device: the draws that follow are as good, "

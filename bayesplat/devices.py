@@ -18,7 +18,10 @@ MAPS_SHARE = 0.5
 
 
 def choose_device(pairs: int) -> Device:
-    """The CPU for small problems, the default accelerator for large ones."""
+    """The device set by `jax.default_device`, or the CPU for small problems and an accelerator for large ones."""
+    chosen = jax.config.jax_default_device
+    if chosen is not None:
+        return chosen
     default = jax.devices()[0]
     return default if pairs >= GPU_PAIRS else jax.devices("cpu")[0]
 

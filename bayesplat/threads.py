@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import jax
 from threadpoolctl import threadpool_limits
 
-from bayesplat._typing import Device
 from bayesplat.devices import inference
 
 
@@ -20,15 +20,16 @@ def run_all(
     job: Callable[[int, threading.Event], None],
     count: int,
     poll: Callable[[], None],
-    device: Device | None = None,
     interval: float = 0.2,
 ) -> bool:
     """Run `job(i, stop)` for i < count in float64, calling `poll` meanwhile; True if interrupted (Ctrl-C).
 
+    Jobs compute on the device of the thread that calls this.
+
     A job looks at `stop` between its compiled pieces and returns early once it is set, keeping what it has.
     A job that raises stops the others and its error is raised here.
     """
-    stop, interrupted = threading.Event(), False
+    stop, interrupted, device = threading.Event(), False, jax.config.jax_default_device
 
     def guarded(i: int) -> None:
         # settings of JAX belong to a thread, so each one asks for float64 itself

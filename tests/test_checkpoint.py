@@ -133,8 +133,10 @@ def test_a_manifest_that_cannot_be_read_is_refused(run, text, words):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(BayesplatError, match="Expected a checkpoint"):
-        read_manifest(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    for name, got in {"missing": "nothing", "file": "a file", ".": "a folder without run.json"}.items():
+        with pytest.raises(BayesplatError, match=f"Expected the folder of a checkpoint at .*, got {got}"):
+            read_manifest(tmp_path / name)
 
 
 def test_one_process_at_a_time(run):

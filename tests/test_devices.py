@@ -36,10 +36,12 @@ def test_an_error_inside_the_block_leaves_it():
 
 
 def test_small_problems_stay_on_the_cpu(monkeypatch):
-    gpu, cpu = object(), object()
+    gpu, cpu, real = object(), object(), jax.devices("cpu")[0]
     monkeypatch.setattr(jax, "devices", lambda kind=None: [cpu] if kind == "cpu" else [gpu])
     assert devices.choose_device(devices.GPU_PAIRS - 1) is cpu
     assert devices.choose_device(devices.GPU_PAIRS) is gpu
+    with jax.default_device(real):  # what the user chose goes before
+        assert devices.choose_device(devices.GPU_PAIRS) is real
 
 
 ORDERS = "import arviz, bayesplat, numpyro; from numpyro import distributions as d, infer"

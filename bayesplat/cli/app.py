@@ -9,8 +9,9 @@ from typer.core import TyperGroup
 
 import bayesplat
 from bayesplat._checks import BayesplatError
-from bayesplat.cli import compare, demo, fit, predict
+from bayesplat.cli import compare, demo, fit, predict, report, resume
 from bayesplat.cli.console import note, one_line_warnings
+from bayesplat.cli.device import keep_compiled
 
 
 class CommandLine(TyperGroup):
@@ -52,11 +53,17 @@ def _refusal(error: Exception) -> str | None:
 app = typer.Typer(
     cls=CommandLine,
     rich_markup_mode="rich",
-    add_completion=False,
     pretty_exceptions_enable=False,
     epilog=f"Example: {demo.EXAMPLE}",
 )
-for module, command in ((demo, demo.demo), (fit, fit.fit), (predict, predict.predict), (compare, compare.compare)):
+for module, command in (
+    (demo, demo.demo),
+    (fit, fit.fit),
+    (resume, resume.resume),
+    (predict, predict.predict),
+    (compare, compare.compare),
+    (report, report.report),
+):
     app.command(epilog=f"Example: {module.EXAMPLE}")(command)
 
 
@@ -76,4 +83,5 @@ def _options(
 
 def main() -> None:
     """Entry point of the `bayesplat` script."""
+    keep_compiled()
     app(prog_name="bayesplat")

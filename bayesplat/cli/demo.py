@@ -10,7 +10,7 @@ import typer
 from bayesplat import plots
 from bayesplat._checks import BayesplatError, require
 from bayesplat.cli.console import note, say
-from bayesplat.cli.csvfiles import write_csv
+from bayesplat.cli.files import write_csv
 from bayesplat.cli.summary import Study, summary
 from bayesplat.compare import compare
 from bayesplat.datasets import motorcycle

@@ -10,7 +10,7 @@ import pandas as pd
 import typer
 
 from bayesplat.cli.console import note
-from bayesplat.cli.csvfiles import numbers, read_csv, require_columns, require_writable, write_csv
+from bayesplat.cli.files import numbers, read_table, require_columns, require_writable, write_csv
 from bayesplat.posterior.predict import Prediction
 from bayesplat.regression import load
 
@@ -29,7 +29,8 @@ class Kind(StrEnum):
 def predict(
     run: Annotated[Path, typer.Argument(metavar="RUN.nc", help="Posterior, written by fit.", show_default=False)],
     new: Annotated[
-        Path, typer.Argument(metavar="NEW.csv", help="CSV file with the same input columns.", show_default=False)
+        Path,
+        typer.Argument(metavar="NEW.csv", help="CSV or Parquet, with the same input columns.", show_default=False),
     ],
     prob: Annotated[float, typer.Option(help="Probability of the interval from lower to upper.")] = 0.9,
     kind: Annotated[Kind, typer.Option(help="The function itself, or a new noisy observation.")] = Kind.function,
@@ -40,7 +41,7 @@ def predict(
     """Predict at the rows of a CSV file: its columns with mean, sd, lower and upper."""
     if out is not None:
         require_writable(out, ".csv", (new,))
-    post, frame = load(run), read_csv(new)
+    post, frame = load(run), read_table(new)
     names = _inputs(frame, post.names[:-1], new)
     prediction = post.predict(numbers(frame, names, new).to_numpy(), prob, kind.value)
     others = frame.drop(columns=names)

@@ -1,18 +1,20 @@
 """Commands on real posteriors: what they print and write."""
 
 import shlex
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayesplat as bs
-from bayesplat.cli import compare, demo, fit, predict
+from bayesplat.cli import compare, demo, fit, predict, resume
 from bayesplat.posterior.predict import Prediction
 
 from . import run
+from .conftest import SMALL
 
-COMMANDS = {"demo": demo, "fit": fit, "predict": predict, "compare": compare}
+COMMANDS = {"demo": demo, "fit": fit, "resume": resume, "predict": predict, "compare": compare}
 
 
 def table(result) -> pd.DataFrame:
@@ -65,6 +67,31 @@ def test_fit_reports_and_writes(fitted, nc):
     post = bs.load(nc)
     assert post.names == ("time", "y")
     assert post.spec.prior == bs.Ridge()
+    assert not nc.with_suffix(".checkpoint").exists()
+
+
+def test_a_fit_that_was_killed_goes_on(nc, tmp_path, monkeypatch):
+    """Saving fails, as if the process had died before it; then both ways to go on give the same file."""
+
+    def die(*rest):
+        raise KeyboardInterrupt
+
+    before = bs.load(nc)
+    arguments = ["fit", nc.parent / "data.csv", "--target", "y", "--out", tmp_path / "run.nc", *SMALL]
+    with monkeypatch.context() as patched:
+        patched.setattr(bs.Posterior, "save", die)
+        assert run(*arguments).exit_code == 130
+    assert not (tmp_path / "run.nc").exists()
+    copy = shutil.copytree(tmp_path / "run.checkpoint", tmp_path / "copy.checkpoint")
+    for command in (arguments, ["resume", copy]):
+        result = run(*command)
+        assert result.exit_code == 0, result.output
+        assert "Going on with the work kept in" in result.stderr
+    for out in ("run", "copy"):
+        np.testing.assert_array_equal(
+            bs.load(tmp_path / f"{out}.nc").data["posterior"]["v"], before.data["posterior"]["v"]
+        )
+        assert not (tmp_path / f"{out}.checkpoint").exists()
 
 
 OPTIONS = [
@@ -83,7 +110,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize(("options", "shown"), OPTIONS)
 def test_fit_options_reach_the_model(options, shown, folder, monkeypatch):
-    def sample(self, x, y, method, **settings):
+    def sample(self, x, y, method, checkpoint, **settings):
         words = {"method": method, **settings}
         raise bs.BayesplatError(f"{self} " + " ".join(f"{name}={words[name]}" for name in sorted(words)))
 
@@ -91,6 +118,19 @@ def test_fit_options_reach_the_model(options, shown, folder, monkeypatch):
     result = run("fit", folder / "data.csv", "--target", "y", "--out", folder / "other.nc", *options.split())
     assert result.exit_code == 2
     assert shown in result.stderr
+
+
+def test_parquet_is_read_as_csv_is(tmp_path, monkeypatch):
+    def sample(self, x, y, *rest, **settings):
+        raise bs.BayesplatError(f"{x.to_numpy().tolist()} {y.tolist()}")
+
+    monkeypatch.setattr(bs.SplatModel, "sample", sample)
+    pd.DataFrame({"a": [1, 2], "y": [0.1 + 0.2, None]}).to_parquet(tmp_path / "data.parquet")
+    result = run("fit", tmp_path / "data.parquet", "--target", "y", "--out", tmp_path / "run.nc")
+    assert "[[1.0], [2.0]] [0.30000000000000004, nan]" in result.stderr
+    (tmp_path / "data.parquet").write_text("no")
+    result = run("fit", tmp_path / "data.parquet", "--target", "y", "--out", tmp_path / "run.nc")
+    assert "data.parquet cannot be read as Parquet" in result.stderr
 
 
 @pytest.mark.parametrize(

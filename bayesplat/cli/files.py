@@ -1,4 +1,7 @@
-"""CSV files: read as text so that nothing is lost on the way through, numbers taken from the columns that are used."""
+"""Tables in files, CSV and Parquet: read as text so that nothing is lost on the way through to a CSV file.
+
+Numbers are taken from the columns that are used.
+"""
 
 import sys
 from collections.abc import Iterable
@@ -9,13 +12,33 @@ import pandas as pd
 
 from bayesplat._checks import BayesplatError, require
 
+PARQUET = (".parquet", ".pq")
+
 MISSING = {"", "na", "n/a", "nan", "null", "none"}
 """Cells that mean a missing value, in lower case."""
 
 
-def read_csv(path: Path) -> pd.DataFrame:
-    """All cells of a CSV file with a header, as text. Raises BayesplatError for anything else."""
+def read_table(path: Path) -> pd.DataFrame:
+    """All cells of a CSV file with a header, or of a Parquet file, as text. Raises BayesplatError for anything else."""
     require(path.is_file(), f"Expected a CSV file at {path}, got {'a folder' if path.is_dir() else 'nothing'}.")
+    frame = _read_parquet(path) if path.suffix in PARQUET else _read_csv(path)
+    frame.columns = [str(name).strip() for name in frame.columns]
+    require(len(frame) > 0, f"{path} has a header but no rows of data.")
+    return frame
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError as error:
+        raise BayesplatError(f"Reading {path} needs pyarrow: pip install pyarrow, or pass a CSV file.") from error
+    except Exception as error:
+        raise BayesplatError(f"{path} cannot be read as Parquet ({' '.join(str(error).split())}).") from error
+    # the text of a float is read back as the same float
+    return frame.astype(object).where(frame.notna(), "").map(str)
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
     except pd.errors.EmptyDataError as error:
@@ -25,10 +48,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise BayesplatError(f"{path} cannot be read as CSV ({reason}).") from error
     require(isinstance(frame.index, pd.RangeIndex), f"{path} has rows with more cells than its header has names.")
     frame = frame.fillna("")  # rows with fewer cells than the header
-    frame.columns = [str(name).strip() for name in frame.columns]
-    require(len(frame) > 0, f"{path} has a header but no rows of data.")
     require(
-        any(_number(name) is None for name in frame.columns),
+        any(_number(str(name)) is None for name in frame.columns),
         f"{path} has no header: its first line holds numbers; add a first line with the names of the columns.",
     )
     return frame

@@ -1,0 +1,41 @@
+"""Where a command computes, and where it keeps what it compiled. The process is the command's own: it may set both."""
+
+import os
+import platform
+from enum import StrEnum
+from pathlib import Path
+
+import jax
+
+from bayesplat._checks import BayesplatError
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bayesplat" / platform.node()
+"""Compiled programs, of this machine alone: another one may lack an instruction that they use."""
+
+
+class Device(StrEnum):
+    """Kinds of devices."""
+
+    auto = "auto"
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+def use(device: Device) -> None:
+    """Compute on the first device of a kind. Raises BayesplatError if there is none."""
+    if device == Device.auto:
+        return
+    try:
+        jax.config.update("jax_default_device", jax.devices(device.value)[0])
+    except RuntimeError as error:
+        raise BayesplatError(
+            f"There is no {device.value.upper()} that JAX can use here; leave out --device, or install jax[cuda13]."
+        ) from error
+
+
+def keep_compiled() -> None:
+    """Keep compiled programs between commands, unless the user says where JAX keeps them."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(CACHE))
+        # most of ours compile in less than the second from which JAX would keep them
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

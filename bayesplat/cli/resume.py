@@ -1,0 +1,32 @@
+"""`bayesplat resume`: from the work that a killed or interrupted fit kept to its posterior."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bayesplat.cli.console import note, say
+from bayesplat.cli.files import require_writable
+from bayesplat.cli.fit import finish
+from bayesplat.flow.result import PointFit
+from bayesplat.resume import resume as resume_run
+
+EXAMPLE = "bayesplat resume run.checkpoint"
+
+
+def resume(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Checkpoint, kept by fit.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN.nc", help="For the posterior; beside the folder by default.", show_default=False),
+    ] = None,
+) -> None:
+    """Go on with a fit that was killed or interrupted, to the result that it would have had."""
+    out = folder.with_suffix(".nc") if out is None else out
+    require_writable(out, ".nc")
+    note(f"Going on with the work kept in {folder}.")
+    result = resume_run(folder)
+    if isinstance(result, PointFit):
+        say(result)
+    else:
+        finish(result, folder, out)

@@ -1,0 +1,111 @@
+"""Runs as TOML files: what is printed is what is read, options go first, and everything else is refused by name."""
+
+import random
+
+import pytest
+
+import bayesplat as bs
+from bayesplat.cli.config import read_toml, to_toml
+
+from . import run
+
+MODEL = bs.SplatModel(
+    n_splats=7,
+    prior=bs.Repulsive(bs.R2D2(r2=0.7)),
+    likelihood=bs.StudentT(noise="varying"),
+    mother=bs.mothers.Wendland(),
+    lengths=bs.Lengths(typical=0.2),
+)
+SAMPLE = {"method": "svi", "draws": 8}
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(to_toml(MODEL, SAMPLE))
+    return path
+
+
+def shown(*options):
+    """What fit would use."""
+    result = run("fit", "data.csv", "--target", "y", "--out", "run.nc", "--show-config", *options)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_what_is_written_is_read(config):
+    assert read_toml(config) == (MODEL, SAMPLE)
+
+
+def test_what_is_shown_is_read(tmp_path):
+    (tmp_path / "run.toml").write_text(shown("--splats", 6, "--chains", 3))
+    model, sample = read_toml(tmp_path / "run.toml")
+    assert model == bs.SplatModel(n_splats=6, prior=bs.RegularizedHorseshoe(n_active=3.0))
+    assert sample == {"method": "nuts", "chains": 3, "warmup": 500, "draws": 500, "seed": 0}
+
+
+def test_the_file_goes_before_defaults_and_options_before_the_file(config, tmp_path):
+    (tmp_path / "shown.toml").write_text(shown("--config", config, "--noise", "constant", "--seed", 3))
+    model, sample = read_toml(tmp_path / "shown.toml")
+    assert model.prior == MODEL.prior
+    assert model.n_splats == 7
+    assert model.likelihood == bs.Normal()
+    assert sample == {"method": "svi", "draws": 8, "seed": 3, "chains": 4, "warmup": 500}
+
+
+WRONG = [
+    ("n_splats = [", "cannot be read as TOML"),
+    ("[modl]", "'modl'; expected model, sample"),
+    ("model = 3", "Expected tables"),
+    ("[model]\nn_splat = 3", "'n_splat'; expected n_splats"),
+    ("[model]\nn_splats = 0", "Expected `n_splats` to be an integer of at least 1, got 0"),
+    ("[model.prior]\nis = 'os.system'", "names something that bayesplat does not have"),
+    ("[model.prior]\nscale = 1.0", "names something that bayesplat does not have"),
+    ("[model.prior]\nis = 'priors.Ridge'\nscal = 1.0", "names something that bayesplat does not have"),
+    ("[sample]\nseeds = 3", "'seeds'; expected method, chains"),
+    ("[sample]\nseed = 'x'", "Expected seed in .sample. of .* to be of type int, got 'x'"),
+    ("[sample]\nseed = true", "of type int, got True"),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), WRONG)
+def test_what_a_file_should_not_hold_is_refused_by_name(tmp_path, text, words):
+    (tmp_path / "run.toml").write_text(text)
+    with pytest.raises(bs.BayesplatError, match=words) as refusal:
+        read_toml(tmp_path / "run.toml")
+    assert "run.toml" in str(refusal.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(bs.BayesplatError, match=r"Expected a TOML file at .*, got nothing"):
+        read_toml(tmp_path / "run.toml")
+
+
+def mutated(text, rng):
+    """The text with a few characters or lines changed, dropped or doubled."""
+    for _ in range(rng.randint(1, 4)):
+        a, b = sorted(rng.randrange(len(text) + 1) for _ in range(2))
+        b = min(b, a + rng.choice([1, 1, 5, 60]))
+        put = rng.choice(["", text[a:b] * 2, chr(rng.randrange(1, 0x3000)), "=", "[", "nan", "1e999", '"', "-9", "\n"])
+        text = text[:a] + put + text[b:]
+    return text
+
+
+def test_mutated_files_are_read_or_refused(config):
+    rng, text, sentences = random.Random(0), config.read_text(), []
+    for _ in range(500):
+        config.write_text(mutated(text, rng), encoding="utf-8")
+        try:
+            model, _ = read_toml(config)
+        except bs.BayesplatError as refusal:
+            sentences.append(str(refusal))
+        else:
+            assert isinstance(model, bs.SplatModel)
+    assert 100 < len(sentences) < 500
+    assert all(str(config) in sentence for sentence in sentences)
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path):
+    result = run("fit", "data.csv", "--target", "y", "--out", "run.nc", "--device", "gpu")
+    assert result.exit_code == 2
+    assert "There is no GPU that JAX can use here" in result.stderr

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.signal import find_peaks
 
 from bayesplat.diagnostics.overfitting import ACTIVE
 from bayesplat.regression import PriorPredictive, SplatModel
@@ -66,6 +65,8 @@ def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 4
 
 def _turns(x: Float[np.ndarray, " n"], f: Float[np.ndarray, "s n"], least: float) -> Float[np.ndarray, " s"]:
     """Number of maxima and minima of every draw along x that stand out by more than `least`."""
+    from scipy.signal import find_peaks
+
     along = f[:, np.argsort(x)]
     ups, downs = ([find_peaks(sign * draw, prominence=least)[0].size for draw in along] for sign in (1, -1))
     return np.add(ups, downs).astype(float)

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base.array import array_stats
 
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.evidence import Evidence, evidence
@@ -110,6 +108,8 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
 
 
 def _table(tree: xr.DataTree) -> pd.DataFrame:
+    import arviz as az
+
     judged = _judged(tree)
     r_hat, bulk, tail = az.rhat(judged), az.ess(judged, method="bulk"), az.ess(judged, method="tail")
     rows = {
@@ -126,6 +126,8 @@ def _table(tree: xr.DataTree) -> pd.DataFrame:
 
 def worst_r_hat(tree: xr.DataTree) -> float:
     """R-hat of f at its worst design point; NaN if it has none, as with a single chain."""
+    import arviz as az
+
     return float(az.rhat(_judged(tree))["f"].max(skipna=False))
 
 
@@ -199,5 +201,7 @@ def _approximation(tree: xr.DataTree, method: str) -> Convergence:
 def pareto_khat(log_weights: np.ndarray) -> float:
     """Pareto shape of the largest importance weights; infinite where it cannot be estimated."""
     finite = np.where(np.isfinite(log_weights), log_weights, -np.inf)
+    from arviz_stats.base.array import array_stats
+
     _, khat = array_stats.psislw(-finite)  # the library takes minus the log weights
     return float(khat) if np.isfinite(khat) else float("inf")

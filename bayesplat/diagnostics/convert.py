@@ -1,6 +1,5 @@
 """From draws to one ArviZ DataTree of NumPy arrays, in the user's units, with named dimensions."""
 
-import arviz as az
 import numpy as np
 import xarray as xr
 
@@ -73,6 +72,8 @@ def to_datatree(
     `log_likelihood` is log p(y_i | f_i, noise); the group `loo_predictive` holds log p(y_i | y_-i, theta) with the
     amplitudes integrated out, whose importance weights are far better behaved, and the probability of a smaller y_i.
     """
+    import arviz as az
+
     log_sd = np.log(scaling.sd)
     groups = {
         "posterior": variables(spec, scaling, posterior),

@@ -2,10 +2,8 @@
 
 from typing import NamedTuple
 
-import arviz as az
 import numpy as np
 import xarray as xr
-from arviz_stats.base.array import array_stats
 from jaxtyping import Bool, Float
 from scipy.special import logsumexp
 
@@ -90,6 +88,8 @@ def smoothed(scores: xr.Dataset, weights: Float[np.ndarray, " chains"] | None = 
 
 def _weights(log_ratio: np.ndarray, by_chain: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
     """Smoothed log weights (n, s) from minus the raw ones, and k-hat (n,); NaN, and raw weights, for too few draws."""
+    from arviz_stats.base.array import array_stats
+
     if log_ratio.shape[1] < FEWEST:
         return -log_ratio, np.full(len(log_ratio), np.nan)
     reff = _relative_efficiency(by_chain)
@@ -108,6 +108,8 @@ def _draws_last(array: xr.DataArray) -> np.ndarray:
 
 def _relative_efficiency(log_density: xr.DataArray) -> float:
     """Effective over actual draws, averaged over data."""
+    import arviz as az
+
     chains, draws = log_density.sizes["chain"], log_density.sizes["draw"]
     ess = az.ess(xr.Dataset({"y": np.exp(log_density - log_density.max())}), method="mean")["y"]
     return float(np.clip(np.nanmean(ess) / (chains * draws), 1e-3, 1.0))

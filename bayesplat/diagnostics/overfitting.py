@@ -7,7 +7,6 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Int
 from scipy.special import logsumexp
-from scipy.stats import kstest
 
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import LeaveOneOut, leave_one_out
@@ -71,6 +70,8 @@ def active_counts(tree: xr.DataTree, draws: xr.Dataset) -> Int[np.ndarray, " s"]
 
 def overfitting(tree: xr.DataTree) -> Overfitting:
     """Judge a fit from its DataTree."""
+    from scipy.stats import kstest
+
     loo, posterior = leave_one_out(tree), pooled(tree, "posterior")
     n, k = posterior.sizes["obs"], posterior.sizes["splat"]
     log_likelihood = pooled(tree, "log_likelihood")["y"].values

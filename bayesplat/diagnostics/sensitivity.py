@@ -4,7 +4,6 @@ import contextlib
 import io
 import warnings
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -77,6 +76,8 @@ def _judged(tree: xr.DataTree) -> dict[str, np.ndarray]:
 
 def _psense(judged: dict[str, np.ndarray], name: str, log_density: np.ndarray) -> dict[str, float]:
     """Sensitivity of what is judged to one log density (draws,)."""
+    import arviz as az
+
     if log_density.size < FEWEST:
         return {"f": np.nan, "sigma": np.nan}
     if np.ptp(log_density) < 1e-9:

@@ -1,0 +1,26 @@
+"""Importing the package changes nothing, takes no device, and loads nothing slow before it is needed."""
+
+import subprocess
+import sys
+
+SLOW = ("arviz", "arviz_plots", "arviz_stats", "blackjax", "matplotlib", "scipy.signal", "scipy.stats", "sklearn")
+
+CODE = f"""
+import logging, sys, warnings
+import jax, numpyro
+settings, handlers, filters = dict(jax.config.values), list(logging.root.handlers), list(warnings.filters)
+platforms = jax._src.xla_bridge._backends
+assert not platforms
+import bayesplat
+assert dict(jax.config.values) == settings, "settings of JAX changed"
+assert logging.root.handlers == handlers and not logging.getLogger("bayesplat").handlers, "handlers were added"
+assert [f for f in warnings.filters if "bayesplat" in str(f)] == [], "filters of warnings were added"
+assert not jax._src.xla_bridge._backends, "a device was taken"
+loaded = [name for name in {SLOW!r} if name in sys.modules]
+assert not loaded, loaded
+"""
+
+
+def test_an_import_has_no_side_effects():
+    result = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from jaxtyping import Float
 
@@ -58,20 +59,21 @@ class Posterior:
 
         `kind="function"` is for f alone, `kind="observation"` for a new y: exact for the mixture over draws;
         `kind="noise"` is for the scale sigma(x) of the noise. Needs no training data; memory is bounded for any number
-        of rows. Raises BayesplatError for inputs that do not fit.
+        of rows. A frame's columns are taken by their names, and `.to_frame()` gives a frame of its kind back. Raises
+        BayesplatError for inputs that do not fit.
         """
         fraction("prob", prob)
         one_of("kind", kind, ("function", "observation", "noise"))
-        x = np.asarray(self.scaling.to_box(as_inputs(x_new, "x_new", self.n_inputs)))
+        x = np.asarray(self.scaling.to_box(as_inputs(x_new, "x_new", self.names[:-1])))
         with inference():
             p = predictions.predict(self.spec, self._sample, self._field, x, prob, kind)
         level = 0.0 if kind == "noise" else self.scaling.mean
         low, high, mean = (level + self.scaling.sd * part for part in (p.lower, p.upper, p.mean))
-        return Prediction(mean, self.scaling.sd * p.sd, low, high, prob, kind)
+        return Prediction(mean, self.scaling.sd * p.sd, low, high, prob, kind, x_new)
 
     def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:
         """Log p(y_new | data) at every row, per unit of y: held-out scores. NaN where y_new is missing."""
-        x = as_inputs(x_new, "x_new", self.n_inputs)
+        x = as_inputs(x_new, "x_new", self.names[:-1])
         y = as_output(y_new, x.shape[0], "y_new")
         with inference():
             score = predictions.log_predictive_density(
@@ -90,6 +92,13 @@ class Posterior:
     def overfitting(self) -> Overfitting:
         """Does the fit follow the noise? LOO, active splats, calibration, suspicious splats, in words."""
         return overfitting(self.data)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The draws as a table: one row a draw, one column a number, as "sigma" or "b[0, time]"."""
+        import arviz_base
+
+        table = arviz_base.dataset_to_dataframe(group(self.data, "posterior"), multiindex="row")
+        return table.droplevel("sample")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one netCDF file, atomically. Raises BayesplatError if `path` cannot be written."""

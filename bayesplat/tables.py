@@ -1,8 +1,11 @@
 """From what users hold (arrays, frames, lists) to float64 arrays, with every refusal of odd data in one place."""
 
-from typing import NamedTuple
+import re
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
+import xarray as xr
 from jaxtyping import Float
 
 from bayesplat._checks import BayesplatError, require
@@ -16,11 +19,14 @@ class Data(NamedTuple):
     names: tuple[str, ...]  # one per input, then the output's
 
 
-def as_inputs(x: object, name: str = "x", d: int | None = None) -> Float[np.ndarray, "n d"]:
+def as_inputs(x: object, name: str = "x", fitted: tuple[str, ...] | None = None) -> Float[np.ndarray, "n d"]:
     """Inputs as float64 (n, d); (n,) becomes (n, 1).
 
-    Raises BayesplatError for text, complex, NaN, infinity, no rows, or a number of columns other than `d`.
+    `fitted` are the names of the inputs of a fit: a frame's columns are taken by these names, whatever their order.
+    Raises BayesplatError for text, complex, NaN, infinity, no rows, another number of columns, or missing names.
     """
+    d = None if fitted is None else len(fitted)
+    x = x if fitted is None else _by_name(x, name, fitted)
     array = _as_float(x, name)
     require(array.ndim in (1, 2), f"Expected `{name}` with shape (n, d) or (n,), got {array.shape}.")
     if array.ndim == 1:
@@ -66,9 +72,10 @@ def as_data(x: object, y: object) -> Data:
 
 
 def _as_float(array: object, name: str) -> np.ndarray:
-    for method in ("to_numpy", "to_pandas"):
-        if hasattr(array, method) and not isinstance(array, np.ndarray):
-            array = getattr(array, method)()
+    if isinstance(array, xr.Dataset):
+        array = array.to_dataframe()
+    if hasattr(array, "to_numpy"):
+        array = array.to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
     try:
         raw = np.asanyarray(array)  # keeps the mask of a masked array
     except Exception as error:
@@ -82,10 +89,47 @@ def _as_float(array: object, name: str) -> np.ndarray:
         raise BayesplatError(refusal) from error
 
 
+def frame_like(x: object, columns: dict[str, np.ndarray]) -> Any:
+    """Columns as a frame of the kind of `x`, with its index: polars for polars, pandas for all else."""
+    if type(x).__module__.startswith("polars"):
+        import polars
+
+        return polars.DataFrame(columns)
+    return pd.DataFrame(columns, index=getattr(x, "index", None))
+
+
+def _columns(x: object) -> list[str] | None:
+    """Names of the columns of a frame; none for anything else."""
+    if isinstance(x, xr.DataArray):
+        labels = x.coords.get(x.dims[-1]) if x.ndim == 2 else None
+        return [str(label) for label in labels.values] if labels is not None and labels.dtype.kind in "UO" else None
+    columns = list(x.data_vars) if isinstance(x, xr.Dataset) else getattr(x, "columns", None)
+    return None if columns is None else [str(column) for column in columns]
+
+
+def _by_name(x: Any, name: str, fitted: tuple[str, ...]) -> object:
+    """The columns of a frame that a fit knows, in its order; an array, or a fit of arrays, goes by position."""
+    columns = _columns(x)
+    if columns is None:
+        return x
+    missing = [own for own in fitted if own not in columns]
+    if missing and len(columns) == len(fitted) and all(re.fullmatch(r"x\d*", own) for own in fitted):
+        return x
+    require(
+        not missing,
+        f"Expected `{name}` with the columns {', '.join(map(repr, fitted))}, as in the fit, got "
+        f"{', '.join(map(repr, columns))}; rename them, or pass an array.",
+    )
+    order = [columns.index(own) for own in fitted]
+    if isinstance(x, xr.Dataset):
+        return x[[list(x.data_vars)[i] for i in order]]
+    return x.iloc[:, order] if isinstance(x, pd.DataFrame) else x[:, order]
+
+
 def _column_names(x: object, d: int) -> tuple[str, ...]:
-    columns = getattr(x, "columns", None)
+    columns = _columns(x)
     if columns is not None and len(columns) == d:
-        return tuple(str(column) for column in columns)
+        return tuple(columns)
     return (_name(x, "x"),) if d == 1 else tuple(f"x{j + 1}" for j in range(d))
 
 

@@ -9,9 +9,17 @@ LONG = ("tests/test_regression.py", "commands", "tests/test_examples.py", "tests
 """Groups of tests that take longest: they come first, so that no worker is left alone with one at the end."""
 
 
+SHARING = {
+    "tests/diagnostics/test_arviz.py": "tests/test_regression.py",
+    "tests/endurance/test_kill.py": "tests/test_regression.py",
+}
+"""Files whose models have the shapes of another file's, and run where those are compiled."""
+
+
 def group(nodeid):
     """What shares fixtures or compiled code: a file, or all that calls the command."""
     file = nodeid.split("::")[0]
+    file = SHARING.get(file, file)
     return "commands" if "tests/cli/" in file or file == "tests/test_readme.py" else file
 
 

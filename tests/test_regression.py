@@ -67,6 +67,26 @@ def test_sampling_is_reproducible(model, data, fit, post):
         np.testing.assert_array_equal(values, again.data["posterior"][name], err_msg=name)
 
 
+def test_draws_as_a_table(post):
+    table = post.to_dataframe()
+    assert table.index.names == ["chain", "draw"]
+    assert len(table) == BUDGET["chains"] * BUDGET["draws"]
+    draw = post.data["posterior"].to_dataset().sel(chain=1, draw=7)
+    assert table.loc[(1, 7), "sigma"] == draw["sigma"]
+    assert table.loc[(1, 7), "b[2, x]"] == draw["b"].values[2, 0]
+
+
+def test_predictions_as_a_frame(post):
+    x = pd.DataFrame({"other": ["a", "b"], "x": [12.0, 20.0]}, index=[7, 3])
+    prediction = post.predict(x)
+    frame = prediction.to_frame()
+    assert frame.index.tolist() == [7, 3]
+    for name in ("mean", "sd", "lower", "upper"):
+        np.testing.assert_array_equal(frame[name], getattr(prediction, name))
+    np.testing.assert_array_equal(prediction.mean, post.predict(x["x"].to_numpy()).mean)
+    assert isinstance(post.predict(pl.DataFrame({"x": [12.0]})).to_frame(), pl.DataFrame)
+
+
 def test_data_holds_every_group_as_numpy(post):
     assert set(GROUPS) <= set(post.data.children)
     for group in GROUPS:

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from bayesplat._checks import BayesplatError
-from bayesplat.tables import as_data, as_inputs, as_output
+from bayesplat.tables import as_data, as_inputs, as_output, frame_like
 
 ONE = np.array([0.5, 1.5, 2.5])
 TWO = np.column_stack([ONE, -ONE])
@@ -117,11 +117,43 @@ def test_odd_outputs_are_refused(name):
     assert expected in refusal(lambda: as_output(given, 3))
 
 
-@pytest.mark.parametrize(("d", "columns"), [(1, "1 input column,"), (3, "3 input columns,")])
-def test_inputs_of_another_dimension_are_refused_by_name(d, columns):
-    said = refusal(lambda: as_inputs(TWO, "x_new", d))
+@pytest.mark.parametrize(("names", "columns"), [("a", "1 input column,"), ("abc", "3 input columns,")])
+def test_inputs_of_another_dimension_are_refused_by_name(names, columns):
+    said = refusal(lambda: as_inputs(TWO, "x_new", tuple(names)))
     assert said == f"Expected `x_new` with {columns} as in the fit, got shape (3, 2)."
-    np.testing.assert_array_equal(as_inputs(TWO, "x_new", 2), TWO)
+    np.testing.assert_array_equal(as_inputs(TWO, "x_new", ("a", "b")), TWO)
+
+
+THREE = np.column_stack([TWO, ONE**2])
+FRAMES = {
+    "pandas": pd.DataFrame(THREE, columns=["b", "a", "c"]),
+    "polars": pl.DataFrame(THREE, schema=["b", "a", "c"]),
+    "dataset": xr.Dataset({name: ("row", column) for name, column in zip("bac", THREE.T, strict=True)}),
+    "array": xr.DataArray(THREE, dims=("row", "input"), coords={"input": ["b", "a", "c"]}),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_columns_of_frames_are_taken_by_their_names(kind):
+    np.testing.assert_array_equal(as_inputs(FRAMES[kind], "x_new", ("a", "b")), TWO[:, ::-1])
+    assert as_data(FRAMES[kind], ONE).names == ("b", "a", "c", "y")
+    said = refusal(lambda: as_inputs(FRAMES[kind], "x_new", ("a", "dose")))
+    expected = "Expected `x_new` with the columns 'a', 'dose', as in the fit, got 'b', 'a', 'c'; rename them, or pass"
+    assert said.startswith(expected)
+
+
+def test_a_fit_of_arrays_goes_by_position():
+    np.testing.assert_array_equal(as_inputs(FRAMES["pandas"], "x_new", ("x1", "x2", "x3")), THREE)
+    swapped = FRAMES["pandas"].set_axis(["x2", "x1", "x3"], axis=1)
+    np.testing.assert_array_equal(as_inputs(swapped, "x_new", ("x1", "x2", "x3")), THREE[:, [1, 0, 2]])
+
+
+def test_frames_come_back_as_they_came_in():
+    columns = {"mean": ONE}
+    index = pd.Index(["a", "b", "c"], name="site")
+    assert frame_like(pd.DataFrame({"x": ONE}, index=index), columns).index.equals(index)
+    assert isinstance(frame_like(FRAMES["polars"], columns), pl.DataFrame)
+    assert frame_like(TWO, columns)["mean"].tolist() == ONE.tolist()
 
 
 def test_outputs_that_are_all_missing_are_refused():

@@ -75,6 +75,12 @@ def to_datatree(
     import arviz as az
 
     log_sd = np.log(scaling.sd)
+    constant = {
+        "x": x,
+        "noise_centre": field.centres,
+        "noise_offset": field.offset,
+        "noise_width": np.asarray(field.width),
+    }
     groups = {
         "posterior": variables(spec, scaling, posterior),
         "posterior_predictive": {"y": scaling.mean + scaling.sd * posterior.replicate},
@@ -84,18 +90,23 @@ def to_datatree(
         "prior": variables(spec, scaling, prior),
         "prior_predictive": {"y": scaling.mean + scaling.sd * prior.replicate},
         "observed_data": {"y": y},
-        "constant_data": {
-            "x": x,
-            "noise_centre": field.centres,
-            "noise_offset": field.offset,
-            "noise_width": np.asarray(field.width),
-        },
+        "constant_data": {**_by_input(x, names), **constant},
     }
-    coords = {"obs": rows, "input": list(names[:-1]), "axis": list(names[:-1])}
-    tree = az.from_dict({group: _host(content) for group, content in groups.items()}, dims=DIMS, coords=coords)
+    inputs = list(names[:-1])
+    dims = DIMS | {name: ["obs"] for name in _by_input(x, names)}
+    coords = {"obs": rows, "input": inputs, "axis": inputs}
+    coords["trend_term"] = ["constant", *inputs][: posterior.trend.shape[-1]]
+    coords["length"] = inputs if spec.covariance != "spherical" else ["all inputs"]
+    tree = az.from_dict({group: _host(content) for group, content in groups.items()}, dims=dims, coords=coords)
     # one density per site, whatever the site's own dimensions
     tree["log_prior"] = az.from_dict({"log_prior": _host(posterior.log_prior)})["log_prior"]
     return tree
+
+
+def _by_input(x: np.ndarray, names: tuple[str, ...]) -> Sites:
+    """Each input by its name, as plots want it; "x1" for a single one without a name, since "x" holds all of them."""
+    own = [name if name not in DIMS else f"x{j + 1}" for j, name in enumerate(names[:-1])]
+    return dict(zip(own, x.T, strict=True))
 
 
 def _host(content: Sites) -> dict[str, np.ndarray]:

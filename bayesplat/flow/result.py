@@ -47,7 +47,7 @@ class PointFit:
 
         Raises BayesplatError for inputs of another dimension, text, NaN or infinity.
         """
-        x = as_inputs(x_new, "x_new", self.measure.b.shape[1])
+        x = as_inputs(x_new, "x_new", self.names[:-1])
         with inference():
             trend = trend_features(self.spec.trend, self.scaling.to_box(x)) @ self.trend
             return self.scaling.mean + np.asarray(trend + evaluate(self.measure, x)[:, 0])

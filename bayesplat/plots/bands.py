@@ -34,7 +34,7 @@ def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 
     post = as_posterior(post)
     probs = sorted({fraction("prob", p) for p in np.atleast_1d(np.asarray(prob, dtype=object))}, reverse=True)
     inputs = variable(post, "constant_data", "x").values
-    at = inputs if x is None else as_inputs(x, "x", post.n_inputs)
+    at = inputs if x is None else as_inputs(x, "x", post.names[:-1])
     panels = 1 if post.n_inputs == 1 else 2 if post.n_inputs == 2 else min(post.n_inputs, PANELS)
     one_panel(ax, panels, f"{post.n_inputs} inputs")
     with style.look():

@@ -1,6 +1,6 @@
 """Predictions from posterior draws in blocks of rows: f or new observations, without the training data."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Geometry, Specification, features
+from bayesplat.tables import frame_like
 
 PAIRS = 2**22
 """Values of f (draws x rows) held at a time."""
@@ -35,6 +36,11 @@ class Prediction(NamedTuple):
     upper: np.ndarray  # (m,)
     prob: float  # probability of the interval
     kind: str  # "function": f alone; "observation": f plus noise; "noise": the scale sigma(x) of the noise
+    x: object = None  # the inputs as they came in
+
+    def to_frame(self) -> Any:
+        """Columns mean, sd, lower, upper: a polars frame if one came in, else pandas, with the index that came in."""
+        return frame_like(self.x, {name: getattr(self, name) for name in ("mean", "sd", "lower", "upper")})
 
     def __str__(self) -> str:
         return f"Prediction of the {self.kind} at {self.mean.size} rows, with {self.prob:.0%} equal-tailed intervals"

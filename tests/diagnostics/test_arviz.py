@@ -1,0 +1,52 @@
+"""Every plot of ArviZ that serves regression runs on the DataTree as it is, with names a person understands."""
+
+import arviz as az
+import made_up
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesplat as bs
+
+SHARED = {"var_names": ["sigma", "tau"]}
+
+
+@pytest.fixture(scope="module")
+def tree():
+    """A short run of the shapes of another test's, so that nothing is compiled for it."""
+    x, y = made_up.bump()
+    model = bs.SplatModel(3, prior=bs.Ridge())
+    return model.sample(pd.Series(x, name="depth"), y, chains=2, warmup=60, draws=60).data
+
+
+PLOTS = {
+    "lm": lambda tree: az.plot_lm(tree, x="depth", y="y", y_obs="y"),
+    "ppc_dist": az.plot_ppc_dist,
+    "loo_pit": az.plot_loo_pit,
+    "khat": lambda tree: az.plot_khat(az.loo(tree, pointwise=True)),
+    "compare": lambda tree: az.plot_compare(az.compare({"a": tree, "b": tree})),
+    "forest": lambda tree: az.plot_forest(tree, var_names=["sigma", "trend", "b"]),
+    "psense_dist": lambda tree: az.plot_psense_dist(tree, **SHARED),
+    "prior_posterior": lambda tree: az.plot_prior_posterior(tree, **SHARED),
+    "trace_dist": lambda tree: az.plot_trace_dist(tree, **SHARED),
+    "rank_dist": lambda tree: az.plot_rank_dist(tree, **SHARED),
+    "energy": az.plot_energy,
+}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_plots_of_arviz_run(tree, name, tmp_path):
+    mpl.use("Agg")
+    PLOTS[name](tree).savefig(tmp_path / "plot.png")
+    plt.close("all")
+    assert (tmp_path / "plot.png").stat().st_size > 3000
+
+
+def test_coordinates_have_names(tree):
+    posterior = tree["posterior"]
+    assert posterior["b"].coords["input"].values.tolist() == ["depth"]
+    assert posterior["trend"].coords["trend_term"].values.tolist() == ["constant"]
+    assert posterior["location"].coords["length"].values.tolist() == ["depth"]
+    np.testing.assert_array_equal(tree["constant_data"]["depth"], tree["constant_data"]["x"].sel(input="depth"))

@@ -15,6 +15,7 @@ from bayesplat.posterior.predict import Prediction
 from bayesplat.priors import R2D2, Centres, Flat, Lengths, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
 from bayesplat.regression import SplatModel, load
 from bayesplat.reloo import reloo
+from bayesplat.report import report
 from bayesplat.results import Posterior
 from bayesplat.resume import resume
 
@@ -48,6 +49,7 @@ __all__ = [
     "mothers",
     "plots",
     "reloo",
+    "report",
     "resume",
 ]
 

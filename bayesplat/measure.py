@@ -19,6 +19,13 @@ class SplatMeasure(eqx.Module):
     """Finite measure over splats, with f_mu(x) = sum_i v_i rho(A_i^{-1} (x - b_i)) / |det A_i| (daniels2025splat).
 
     Shapes are fixed: a splat is born or dies by its flag in `live`, and dead splats count for nothing.
+
+    >>> from bayesplat.mothers import Gaussian
+    >>> mu = SplatMeasure.from_amplitude(jnp.ones((1, 1)), jnp.eye(1)[None], jnp.zeros((1, 1)), Gaussian())
+    >>> mu
+    SplatMeasure: 1 live splats of 1, d = 1, p = 1, Gaussian mother, mass 2.507
+    >>> mu(jnp.array([[0.0], [1.0]]))[:, 0]
+    Array([1.        , 0.60653067], dtype=float32)
     """
 
     v: Float[AnyArray, "k p"]  # signed masses

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from bayesplat import io
 from bayesplat._checks import one_of, positive_int, require
@@ -27,6 +28,7 @@ from bayesplat.model import Problem, Specification, bind
 from bayesplat.posterior import svi
 from bayesplat.posterior.choice import choose, takes_hours
 from bayesplat.posterior.draws import complete_all, prior_draws
+from bayesplat.posterior.term import SplatTerm
 from bayesplat.progress import display
 from bayesplat.results import Posterior, load_posterior
 from bayesplat.sampling import METHODS, Budget, starts_of
@@ -165,13 +167,25 @@ class SplatModel(Specification):
         info = {"method": method, "seed": seed, "seconds": seconds, **drawn.how, **_environment(bound)}
         return Posterior(self, bound.scaling, bound.data.names, tree, info)
 
+    def numpyro(self, x: object, y: object = None) -> SplatTerm:
+        """The splats as a part of a NumPyro program of your own, with priors on the scales of x and y.
+
+        Inside a program `term()` observes y with amplitudes integrated out, and `term(offset)` with something else
+        beside them; `term.function()` samples f for a likelihood of your own, in units of sd 1 about 0 without y.
+        Raises BayesplatError for data that cannot be used.
+        """
+        if y is not None:
+            bound = _bind(self, x, y)
+            return SplatTerm(bound.problem, bound.scaling, True)
+        bound = _bind(self, x, _unit_outputs(x), quiet=True)
+        return SplatTerm(bound.problem, bound.scaling._replace(mean=0.0, sd=1.0), False)
+
     def prior_predictive(self, x: object, draws: int = 100, seed: int = 0, y: object = None) -> PriorPredictive:
         """What the prior expects at inputs x before any data: look at it before fitting.
 
         Without y, outputs are in sds of y about its mean; with y, in y's units.
         """
-        outputs = np.linspace(-1.0, 1.0, len(as_inputs(x))) if y is None else y
-        bound = _bind(self, x, outputs, quiet=True)
+        bound = _bind(self, x, _unit_outputs(x) if y is None else y, quiet=True)
         with inference():
             draw = prior_draws(bound.problem, positive_int("draws", draws), jax.random.key(seed))
         mean, sd = (0.0, 1.0) if y is None else (bound.scaling.mean, bound.scaling.sd)
@@ -191,6 +205,11 @@ def load(path: str | os.PathLike[str]) -> Posterior:
     Raises BayesplatError, naming the file, if it is missing, damaged, foreign or of a newer format.
     """
     return load_posterior(path, SplatModel)
+
+
+def _unit_outputs(x: object) -> Float[np.ndarray, " n"]:
+    """Outputs for those who have none: priors only go by the inputs then."""
+    return np.linspace(-1.0, 1.0, len(as_inputs(x)))
 
 
 def _bind(spec: Specification, x: object, y: object, quiet: bool = False) -> _Bound:

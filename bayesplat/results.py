@@ -16,7 +16,7 @@ from bayesplat._checks import BayesplatError, fraction, one_of, require
 from bayesplat._typing import Sites
 from bayesplat.devices import inference
 from bayesplat.diagnostics.convergence import Convergence, convergence
-from bayesplat.diagnostics.convert import group
+from bayesplat.diagnostics.convert import draws_table, group
 from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.overfitting import Overfitting, overfitting
 from bayesplat.diagnostics.pool import chain_weights, pooled
@@ -95,10 +95,7 @@ class Posterior:
 
     def to_dataframe(self) -> pd.DataFrame:
         """The draws as a table: one row a draw, one column a number, as "sigma" or "b[0, time]"."""
-        import arviz_base
-
-        table = arviz_base.dataset_to_dataframe(group(self.data, "posterior"), multiindex="row")
-        return table.droplevel("sample")
+        return draws_table(self.data)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one netCDF file, atomically. Raises BayesplatError if `path` cannot be written."""

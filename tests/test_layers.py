@@ -25,7 +25,7 @@ LAYERS = {
     8: ["compare", "results"],
     9: ["sampling"],
     10: ["regression"],
-    11: ["plots", "datasets", "kfold", "reloo", "resume", "advice"],
+    11: ["plots", "datasets", "kfold", "reloo", "resume", "advice", "sklearn"],
     12: ["report"],
     13: ["cli"],
 }
@@ -43,6 +43,7 @@ CONFINED = {
     "arviz_plots": {"diagnostics", "compare", "plots"},
     "blackjax": {"posterior"},
     "matplotlib": {"plots"},
+    "sklearn": {"sklearn"},
 }
 
 # Imports allowed inside a function, (importer, imported): only what takes long to load, when it is asked for.
@@ -52,6 +53,8 @@ DEFERRED = {
     ("report", "plots"),
     ("sampling", "posterior"),
     ("advice", "scipy"),
+    ("tables", "polars"),
+    ("diagnostics", "arviz_base"),
     ("diagnostics", "arviz"),
     ("diagnostics", "arviz_stats"),
     ("diagnostics", "scipy"),

@@ -23,6 +23,10 @@ def motorcycle() -> Dataset:
 
     x: (133,) time after impact, in milliseconds. y: (133,) head acceleration, in g.
     Source: silverman1985.
+
+    >>> data = motorcycle()
+    >>> data.x.shape, data.y_name
+    ((133,), 'head acceleration (g)')
     """
     with files("bayesplat.datasets").joinpath("mcycle.csv").open(encoding="utf-8") as lines:
         x, y = np.loadtxt(lines, delimiter=",", skiprows=1, unpack=True)

@@ -52,6 +52,12 @@ def simulate(name: str, n: int | None = None, noise: float | int | None = None, 
     "chirp", "sawtooth", "surface", "wave": x uniform on the unit box (E1, E1b, E2, E3 of daniels2025splat).
     `n` and `noise` default to the experiment's own; `f` takes new points in the unit box.
     Raises `BayesplatError` for an unknown name, n below 1 (2 for the signals), negative noise or a negative seed.
+
+    >>> data = simulate("surface", n=50, noise=0.1)
+    >>> data.x.shape, data.y.shape, data.noise
+    ((50, 2), (50,), 0.1)
+    >>> data.f(np.array([[0.25, 0.0]])).round(3).tolist()
+    [-1.0]
     """
     problem = PROBLEMS[one_of("name", name, NAMES)]
     n = problem.n if n is None else positive_int("n", n)

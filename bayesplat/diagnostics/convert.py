@@ -1,6 +1,7 @@
 """From draws to one ArviZ DataTree of NumPy arrays, in the user's units, with named dimensions."""
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayesplat._typing import Sites
@@ -104,8 +105,11 @@ def to_datatree(
 
 
 def _by_input(x: np.ndarray, names: tuple[str, ...]) -> Sites:
-    """Each input by its name, as plots want it; "x1" for a single one without a name, since "x" holds all of them."""
-    own = [name if name not in DIMS else f"x{j + 1}" for j, name in enumerate(names[:-1])]
+    """Each input by its name, as plots want it; "x1" for a single one without a name, since "x" holds all of them.
+
+    A slash, which parts the groups of a tree, becomes an underscore.
+    """
+    own = [name.replace("/", "_") if name not in DIMS else f"x{j + 1}" for j, name in enumerate(names[:-1])]
     return dict(zip(own, x.T, strict=True))
 
 
@@ -116,6 +120,13 @@ def _host(content: Sites) -> dict[str, np.ndarray]:
 def group(tree: xr.DataTree, name: str) -> xr.Dataset:
     """One group of a tree as a plain dataset."""
     return tree[name].to_dataset()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def draws_table(tree: xr.DataTree) -> pd.DataFrame:
+    """Draws of the posterior as rows (chain, draw), one column a number."""
+    import arviz_base
+
+    return arviz_base.dataset_to_dataframe(group(tree, "posterior"), multiindex="row").droplevel("sample")
 
 
 def nuts_stats(stats: Sites, max_tree_depth: int) -> Sites:

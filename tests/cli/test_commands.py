@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 import bayesplat as bs
-from bayesplat.cli import compare, demo, fit, predict, resume
+from bayesplat.cli import compare, demo, fit, predict, report, resume
 from bayesplat.posterior.predict import Prediction
 
 from . import run
 from .conftest import SMALL
 
-COMMANDS = {"demo": demo, "fit": fit, "resume": resume, "predict": predict, "compare": compare}
+COMMANDS = {"demo": demo, "fit": fit, "resume": resume, "predict": predict, "report": report, "compare": compare}
 
 
 def table(result) -> pd.DataFrame:

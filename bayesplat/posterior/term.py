@@ -1,0 +1,92 @@
+"""Splats as a part of a NumPyro program of one's own: observed with amplitudes integrated out, or as a function.
+
+Inside such a program the sites have the names of `Problem.sites`; `numpyro.handlers.scope` keeps several terms apart.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpyro
+from jaxtyping import Float
+from numpyro import distributions as dist
+
+from bayesplat import collapsed
+from bayesplat._checks import require
+from bayesplat._typing import AnyArray, Sites
+from bayesplat.measure import SplatMeasure
+from bayesplat.model import Problem, with_trend
+from bayesplat.posterior.program import program
+from bayesplat.scaling import Scaling
+from bayesplat.trend import trend_features
+
+
+class SplatFunction(NamedTuple):
+    """f = trend + sum of splats, in the user's units: a pytree that works under jit, vmap and grad."""
+
+    measure: SplatMeasure
+    trend: Float[AnyArray, " t"]  # coefficients on the unit box, in the units of f
+    sigma: Float[AnyArray, ""]  # the noise scale that the prior on amplitudes may lean on, in the units of f
+    scaling: Scaling
+    kind: str  # of the trend
+
+    def __call__(self, x: Float[AnyArray, "n d"]) -> Float[AnyArray, " n"]:
+        """Values f(x) (n,) at inputs (n, d)."""
+        trend = trend_features(self.kind, self.scaling.to_box(x)) @ self.trend
+        return self.scaling.mean + trend + self.measure(x)[:, 0]
+
+
+class SplatTerm:
+    """The splats of a model, bound to the inputs (and outputs) whose scales their priors go by."""
+
+    def __init__(self, problem: Problem, scaling: Scaling, observed: bool) -> None:
+        self.problem, self.scaling, self.observed = problem, scaling, observed
+
+    def __call__(self, offset: Float[AnyArray, " n"] | float = 0.0) -> Sites:
+        """Observe y = offset + f(x) + noise; `offset` (n,) is whatever else explains y, in its units.
+
+        Amplitudes are integrated out. Where there is a random key, as in `numpyro.infer.Predictive`, the site "f" (n,)
+        is a draw of f at the data. Returns the values of the sites. Raises BayesplatError without y or in float32.
+        """
+        require(self.observed, "Expected a term that knows y: call model.numpyro(x, y), or use function().")
+        _require_float64()
+        share = self.problem.observed * offset / self.scaling.sd
+        problem = eqx.tree_at(lambda problem: problem.y, self.problem, self.problem.y - share)
+        values = program(problem)
+        key = numpyro.prng_key()
+        if key is not None:
+            geometry = problem.geometry(values)
+            coefficients = collapsed.draw_coefficients(problem.factor_at(geometry, values), key)
+            f = self.scaling.mean + self.scaling.sd * problem.features(geometry) @ coefficients
+            numpyro.deterministic("f", f)
+        return values
+
+    def function(self) -> SplatFunction:
+        """Sample f itself, amplitudes and all, for a likelihood of one's own. Raises BayesplatError in float32."""
+        _require_float64()
+        problem, spec = self.problem, self.problem.spec
+        table = sorted(problem.sites().items())
+        values: Sites = {name: jnp.asarray(numpyro.sample(name, prior)) for name, prior in table}
+        geometry = problem.geometry(values)
+        numpyro.factor("repulsion", spec.prior.log_penalty(geometry.A, geometry.b))
+        size = spec.n_splats + trend_features(spec.trend, problem.x).shape[1]
+        sds = with_trend(spec.prior.scales(values, problem.context, values["sigma"]), size)
+        # in units of its sd, which is how gradients like it
+        standard = jnp.asarray(numpyro.sample("coefficient", dist.Normal(0.0, 1.0).expand((size,)).to_event(1)))
+        coefficients = self.scaling.sd * sds * standard
+        measure = SplatMeasure.from_amplitude(
+            coefficients[: spec.n_splats, None],
+            self.scaling.extent[:, None] * geometry.A,
+            self.scaling.low + self.scaling.extent * geometry.b,
+            spec.mother,
+        )
+        sigma = values["sigma"] * self.scaling.sd
+        return SplatFunction(measure, coefficients[spec.n_splats :], sigma, self.scaling, spec.trend)
+
+
+def _require_float64() -> None:
+    require(
+        bool(jax.config.jax_enable_x64),
+        "Expected double precision: run the sampler inside `with jax.enable_x64(True):`.",
+    )

@@ -1,0 +1,120 @@
+"""The model in words: each function says one part of a specification, with its settings; [[key]] cites a reference."""
+
+import numpy as np
+
+from bayesplat import mothers, priors
+from bayesplat.devices import inference
+from bayesplat.diagnostics.convert import group
+from bayesplat.likelihoods import Normal, StudentT
+from bayesplat.model import data_box
+from bayesplat.report.wording import number
+from bayesplat.results import Posterior
+from bayesplat.trend import PRIOR_SD
+
+
+def mother_words(mother: mothers.Mother) -> str:
+    """The shape of a splat."""
+    match mother:
+        case mothers.Gaussian():
+            return "Gaussian bumps"
+        case mothers.Logistic():
+            return "radial logistic bumps (squared hyperbolic secant)"
+        case mothers.Laplace():
+            return "radial exponential bumps with a cusp at the centre"
+        case mothers.StudentT(df=df):
+            return f"multivariate Student-t bumps with {df:g} degrees of freedom"
+        case mothers.Wendland():
+            return "Wendland's compactly supported bumps of smoothness C2"
+        case mothers.Box(order=order):
+            return f"smoothed indicators of ellipsoids of order {order}"
+    return f"bumps of the shape {mother!r}"
+
+
+def shape_words(covariance: str, d: int) -> str:
+    """What each splat has of its own."""
+    if d == 1:
+        return "a centre, a width and a signed height"
+    widths = {
+        "spherical": "one width for all inputs",
+        "diag": "a width along each input",
+        "full": "a width along each input, correlations between inputs",
+    }
+    return f"a centre, {widths[covariance]} and a signed height"
+
+
+def trend_words(trend: str) -> str:
+    """The trend beneath the splats."""
+    return {
+        "none": "no trend",
+        "constant": f"a constant with a normal prior of sd {PRIOR_SD:g}",
+        "linear": f"a linear trend with normal priors of sd {PRIOR_SD:g} on its coefficients",
+    }[trend]
+
+
+def prior_words(prior: priors.AmplitudePrior, k: int) -> str:
+    """The prior on the splats' heights, with its dial."""
+    match prior:
+        case priors.Ridge(scale=scale):
+            return f"a common normal prior whose scale gives f a prior sd of {scale:g} times a half-normal variable"
+        case priors.RegularizedHorseshoe(n_active=active, slab_scale=slab, slab_df=df):
+            return (
+                f"a regularised horseshoe prior [[piironen2017]] that expects {active:g} of {k} splats to matter, with "
+                f"a slab of scale {slab:g} and {df:g} degrees of freedom"
+            )
+        case priors.R2D2(r2=r2, precision=precision, share=share):
+            return (
+                f"an R2-D2 prior [[zhang2022]] with a Beta distribution of mean {r2:g} and precision {precision:g} on "
+                f"the share of variance explained by f, split between splats by a Dirichlet({share:g}) distribution"
+            )
+        case priors.StickBreaking(concentration=concentration, scale=scale):
+            return (
+                f"a stick-breaking prior [[ishwaran2001]] of concentration {concentration:g} and scale {scale:g}, so "
+                "that importance falls with the index of a splat"
+            )
+        case priors.Flat():
+            return "a practically flat prior (normal with sd 100), which does not guard against overfitting"
+        case priors.Repulsive(base=base, strength=strength):
+            return (
+                f"{prior_words(base, k)}, times a repulsion [[petralia2012]] of strength {strength:g} that keeps "
+                "splats of the same place and shape apart"
+            )
+    return f"the prior {prior!r}"
+
+
+def lengths_words(post: Posterior) -> str:
+    """The prior on widths."""
+    spec = post.spec
+    lengths = spec.prior.lengths(spec.lengths)
+    if isinstance(lengths, priors.FreeLengths):
+        return "log-uniform widths between a quarter of the spacing of the data and their range"
+    x = group(post.data, "constant_data")["x"].values
+    with inference():
+        median = float(lengths.median(data_box(np.asarray(post.scaling.to_box(x)))))
+    default = "" if lengths.typical is not None else " (by default the geometric mean of range and data spacing)"
+    correlations = ""
+    if spec.covariance == "full" and post.n_inputs > 1:
+        correlations = f"; correlations had an LKJ({lengths.lkj:g}) prior [[lewandowski2009]]"
+    return (
+        f"log widths that scatter about one location per input, with a prior median of {number(100 * median, 2)}% of "
+        f"the input's range{default} and a log sd of {lengths.uncertainty:g}, by Student-t deviations with "
+        f"{lengths.tails:g} degrees of freedom and a scale of prior median {lengths.spread:g}{correlations}"
+    )
+
+
+def centres_words(post: Posterior) -> str:
+    """The prior on centres."""
+    return f"centres uniform over the range of the data widened by {post.spec.centres.margin:.0%} on every side"
+
+
+def likelihood_words(likelihood: Normal) -> str:
+    """The noise."""
+    kind = "Gaussian noise"
+    if isinstance(likelihood, StudentT):
+        kind = f"Student-t noise with {likelihood.df:g} degrees of freedom"
+    scale = f"a half-normal prior of scale {likelihood.scale:g} on its scale"
+    if likelihood.noise == "varying":
+        return (
+            f"{kind} whose log scale varies with the inputs as a sum of {likelihood.n_bumps} wide fixed bumps with "
+            f"standard normal weights, and {scale.replace('its scale', 'its geometric mean')}"
+        )
+    return f"{kind} of constant scale, with {scale}"

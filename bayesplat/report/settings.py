@@ -1,0 +1,94 @@
+"""What was fitted and how: every setting, so that someone else can fit it again."""
+
+from typing import Any
+
+from bayesplat.diagnostics.convert import group
+from bayesplat.report.description import (
+    centres_words,
+    lengths_words,
+    likelihood_words,
+    mother_words,
+    prior_words,
+    shape_words,
+    trend_words,
+)
+from bayesplat.report.findings import Findings
+from bayesplat.report.markup import Html, section, table, tag
+from bayesplat.report.references import without_citations
+from bayesplat.report.wording import beside, interval
+
+LABELS = {
+    "method": "method",
+    "seed": "seed",
+    "seconds": "seconds taken",
+    "guide": "family of the approximation",
+    "warmup": "warm-up steps of each chain",
+    "target_accept": "target acceptance",
+    "max_tree_depth": "longest trajectory, 2 to the power of",
+    "pool": "candidates of one teleport",
+    "chain_method": "chains run on",
+    "interrupted": "interrupted",
+    "ess": "effective share left by one rise of the likelihood's power",
+    "sweeps": "sweeps of moves after each rise",
+    "leapfrogs": "leapfrog steps of one move",
+    "rises": "rises of the likelihood's power",
+    "dtype": "precision",
+    "device": "device",
+}
+"""What the entries of `Posterior.info` mean; others are shown under their own names."""
+
+ELSEWHERE = ("chains", "draws", "versions")
+"""Entries of `Posterior.info` that are said in another way."""
+
+
+def settings(found: Findings) -> Html:
+    """Data, model, and sampling with its software."""
+    return section("settings", "What was fitted", _data(found), _model(found), _sampling(found))
+
+
+def _data(found: Findings) -> Html:
+    post, scaling = found.post, found.post.scaling
+    y = group(post.data, "observed_data")["y"].values
+    rows = [
+        [name, "input", interval(float(low), float(low + extent), 3)]
+        for name, low, extent in zip(post.names, scaling.low, scaling.extent, strict=False)
+    ]
+    spread = f"mean {beside(scaling.mean, scaling.sd, 3)}, sd {beside(scaling.sd, scaling.sd, 3)}"
+    rows.append([post.names[-1], "output", f"{interval(float(y.min()), float(y.max()), 3)}; {spread}"])
+    caption = f"The data: {found.n} rows with a value of the output."
+    return Html(tag("h3", "Data") + table(caption, ["column", "used as", "range"], rows))
+
+
+def _model(found: Findings) -> Html:
+    post, spec = found.post, found.post.spec
+    words = {
+        "n_splats": (spec.n_splats, f"each with {shape_words(spec.covariance, post.n_inputs)}"),
+        "prior": (spec.prior, f"heights: {prior_words(spec.prior, spec.n_splats)}"),
+        "likelihood": (spec.likelihood, likelihood_words(spec.likelihood)),
+        "mother": (spec.mother, mother_words(spec.mother)),
+        "covariance": (spec.covariance, "shape of the splats; it matters with several inputs"),
+        "trend": (spec.trend, trend_words(spec.trend)),
+        "lengths": (spec.lengths, lengths_words(post)),
+        "centres": (spec.centres, centres_words(post)),
+    }
+    rows = [[name, tag("code", repr(value)), without_citations(text)] for name, (value, text) in words.items()]
+    caption = (
+        "The model, as bayesplat.SplatModel takes it. Inputs were scaled to the unit box and the output to mean 0 and "
+        "sd 1, and scales are in those units."
+    )
+    return Html(tag("h3", "Model") + table(caption, ["setting", "value", "in words"], rows))
+
+
+def _sampling(found: Findings) -> Html:
+    rows = [["chains", str(found.chains)], ["draws kept of each chain", str(found.draws)]]
+    rows += [[LABELS.get(key, key), _value(key, v)] for key, v in found.post.info.items() if key not in ELSEWHERE]
+    versions = found.post.info.get("versions", {})
+    if versions:
+        rows.append(["versions", ", ".join(f"{name} {version}" for name, version in versions.items())])
+    return Html(tag("h3", "Sampling") + table("How the draws were made.", ["setting", "value"], rows))
+
+
+def _value(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.1f}" if key == "seconds" else str(value)

@@ -1,0 +1,244 @@
+"""The page is complete in itself, well-formed, accessible, and says what the reports say; files are written whole."""
+
+import os
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import bayesplat as bs
+from bayesplat import plots
+from bayesplat.report import report
+from bayesplat.report.findings import find
+from bayesplat.report.page import CONTENTS, page
+from bayesplat.report.pictures import picture
+from bayesplat.report.splats import splats
+from tests.made_up import INPUTS, OUTPUT, K, N
+
+from .made import CASES, DRAWN, HOSTILE, made
+
+cases = pytest.mark.parametrize("case", CASES)
+
+
+# ---------------------------------------------------------------- form
+
+
+@cases
+def test_the_page_needs_nothing_else(document, source, case):
+    read = document(case)
+    assert read.all("script", "link", "iframe", "object", "base", "form") == []
+    assert all(image.attributes["src"].startswith("data:image/png;base64,") for image in read.all("img"))
+    assert all(re.match(r"#|https://(doi|arxiv)\.org/", link.attributes["href"]) for link in read.all("a"))
+    assert not re.search(r"@import|url\(", "".join(read.inside("style")))
+    assert not any(name.startswith("on") for element in read.elements for name in element.attributes)
+    assert len(source(case)) < 3e6
+
+
+@cases
+def test_the_page_is_accessible(document, case):
+    read = document(case)
+    (html,) = read.all("html")
+    assert html.attributes["lang"] == "en"
+    levels = [int(element.name[1]) for element in read.all("h1", "h2", "h3", "h4")]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert max(np.diff(levels)) == 1
+    assert all(len(image.attributes["alt"]) > 30 and "figure" in image.around for image in read.all("img"))
+    assert len(read.all("figcaption")) == len(read.all("figure")) == len(read.all("img"))
+    assert all(cell.attributes["scope"] in ("row", "col") for cell in read.all("th"))
+    assert len(read.all("caption")) == len(read.all("table")) > 0
+    ids = [element.attributes["id"] for element in read.elements if "id" in element.attributes]
+    assert len(ids) == len(set(ids))
+    targets = [link.attributes["href"] for link in read.all("a")]
+    assert {target[1:] for target in targets if target.startswith("#")} <= set(ids)
+    assert {f"#{key}" for key in CONTENTS} <= set(targets)
+    for element in read.elements:
+        label = element.attributes.get("aria-labelledby")
+        assert label is None or label in ids
+
+
+@cases
+def test_there_is_no_loose_number(document, case):
+    messages = r"sigma \(nan\)|k-hat is inf"  # of the reports themselves
+    text = re.sub(messages, "", document(case).text.replace("typical=None", ""))
+    assert not re.search(r".{30}\b(nan|inf|None)\b", text)
+
+
+# ---------------------------------------------------------------- content
+
+
+@cases
+def test_all_sections_and_the_users_names_are_there(document, case):
+    read, names = document(case), CASES[case].get("names", (*INPUTS[: CASES[case].get("d", 1)], OUTPUT))
+    assert [word for word in read.inside("h2") if word.strip()] == list(CONTENTS.values())
+    assert all(" ".join(name.split()) in read.text for name in names)
+    (title,) = read.inside("title")
+    assert title.startswith(f"Report on {names[-1]} given ")
+    assert f"{N} data" in read.text
+
+
+@cases
+def test_pictures(document, case):
+    ids = [figure.attributes["id"] for figure in document(case).all("figure")]
+    if case == "hostile names":  # one of which is a formula that matplotlib cannot read
+        assert "is left out: it could not be drawn" in document(case).text
+    elif case in DRAWN:
+        assert ids == ["figure-bands", "figure-splats", "figure-checks", "figure-prior-posterior"]
+
+
+def test_reports_are_told_in_full(document):
+    post, text = made(), document("one input").text
+    for message in (*post.convergence().failures, *post.overfitting().signs):
+        assert " ".join(message.replace("`", "").split()) in text
+    for label, meaning in post.overfitting().table["meaning"].items():
+        assert str(label).startswith("sensitivity") or str(meaning) in text
+    assert f"In-sample coverage {_covered(post):.0%} of the {N} data" in text
+
+
+def _covered(post):
+    y = post.data["observed_data"]["y"].values
+    band = post.predict(post.data["constant_data"]["x"].values, kind="observation")
+    return np.mean((band.lower <= y) & (y <= band.upper))
+
+
+def test_a_failure_is_said_in_words_and_a_pass_too(document):
+    read = document("smc")
+    verdicts = [word for word in read.inside("strong") if word in ("Warning. ", "Passed. ")]
+    assert len(verdicts) == 4
+    assert "! not available" not in read.text
+    assert "Only one chain ran" in document("few draws, interrupted").text
+    assert "Warning. The run was interrupted" in document("few draws, interrupted").text
+    assert "interrupted before" not in read.text
+
+
+SAID = {
+    "one input": ["No-U-Turn sampler (Hoffman and Gelman 2014)", "2 chains", "40 warm-up steps and 25 kept draws"],
+    "two inputs, stacked": [
+        "expects 2 of 5 splats to matter",
+        "Chains disagreed and were weighted by stacking (Yao et al. 2022), with weights 0.90, 0.10",
+        "weights of the chains, by stacking 0.90, 0.10",
+        "correlations between inputs",
+        "LKJ(1) prior (Lewandowski et al. 2009)",
+    ],
+    "three inputs": ["R2-D2 prior (Zhang et al. 2022)", "repulsion (Petralia et al. 2012)"],
+    "Student-t noise that varies, by svi": [
+        "Student-t noise with 5 degrees of freedom whose log scale varies",
+        "a low-rank Gaussian in unconstrained coordinates",
+        "Kucukelbir",
+        "Pareto k-hat",
+        "range over the data",
+    ],
+    "smc": [
+        "2 independent populations of 25 draws",
+        "The log evidence was estimated as -150.18",
+        "stick-breaking prior",
+    ],
+    "laplace": ["Gaussians at the ends of 2 runs of a Wasserstein-Fisher-Rao gradient flow", "practically flat prior"],
+    "few draws, interrupted": ["1 chain of 4 draws", "Prior sensitivity was not judged"],
+    "hostile names": ["seed 7"],
+}
+
+
+@cases
+def test_settings_and_methods_are_those_of_the_run(document, case):
+    text = document(case).text
+    assert [words for words in SAID[case] if words not in text] == []
+    assert text.count(str(made(**CASES[case]).spec.prior)) == 1
+    assert "numpyro 0.22.0" in text
+    assert "NumPyro 0.22.0 (Phan et al. 2019)" in text
+
+
+def test_unknown_entries_of_a_newer_file_are_shown_under_their_names(monkeypatch):
+    monkeypatch.setattr(sys.modules["bayesplat.report.page"], "picture", lambda *a: "")
+    monkeypatch.setattr(sys.modules["bayesplat.report.trust"], "picture", lambda *a: "")
+    assert "brand_new</th><td>yes" in page(made(brand_new=True))
+
+
+# ---------------------------------------------------------------- names that try to become code
+
+
+def test_hostile_names_are_text(document, source):
+    read, text = document("hostile names"), source("hostile names")
+    assert "<script" not in text
+    assert "alert(1)</script>" in read.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert len(read.all("img")) == len(read.all("figure"))
+    assert read.all("b") == []
+    assert "{y} <b>&amp;" in read.text
+    assert "as a function of <script>alert(1)</script>, " in read.text
+    assert HOSTILE[2] in "".join(read.inside("h1"))
+
+
+def test_a_picture_that_cannot_be_drawn_is_left_out_and_the_page_says_so(monkeypatch):
+    def fail(post):
+        raise RuntimeError("no <ink>")
+
+    monkeypatch.setattr(plots, "bands", fail)
+    words = picture(find(made()), "bands")
+    assert words == "<p>Figure 1 is left out: it could not be drawn (RuntimeError: no &lt;ink&gt;).</p>"
+
+
+# ---------------------------------------------------------------- files
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """A page without the work."""
+    monkeypatch.setattr(sys.modules["bayesplat.report.page"], "page", lambda post: "<p>é</p>")
+
+
+def test_the_file_is_written_whole(quick, tmp_path):
+    report(made(), tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_bytes() == "<p>é</p>".encode()
+    assert os.listdir(tmp_path) == ["r.html"]
+
+
+def test_a_failed_write_keeps_the_old_file(quick, tmp_path, monkeypatch):
+    (tmp_path / "r.html").write_text("old")
+
+    def fail(*paths):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(bs.BayesplatError, match=r"r\.html: No space left"):
+        report(made(), tmp_path / "r.html")
+    assert (tmp_path / "r.html").read_text() == "old"
+    assert os.listdir(tmp_path) == ["r.html"]
+
+
+def test_bad_places_are_refused_before_the_work(tmp_path, monkeypatch):
+    def work(post):
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(sys.modules["bayesplat.report.page"], "page", work)
+    with pytest.raises(bs.BayesplatError, match="no folder"):
+        report(made(), tmp_path / "nowhere" / "r.html")
+    with pytest.raises(bs.BayesplatError, match="got the folder"):
+        report(made(), tmp_path)
+    with pytest.raises(bs.BayesplatError, match=r"Expected a Posterior, .* got int"):
+        report(3, tmp_path / "r.html")  # pyright: ignore
+
+
+def test_a_folder_that_cannot_be_written_is_named(quick, tmp_path, monkeypatch):
+    tmp_path.chmod(0o500)
+    if os.access(tmp_path, os.W_OK):  # root may write anywhere: let the system call say what it says to others
+        monkeypatch.setattr("pathlib.Path.open", _refuse)
+    with pytest.raises(bs.BayesplatError, match=r"Cannot write .*r\.html: Permission denied"):
+        report(made(), tmp_path / "r.html")
+
+
+def _refuse(path, mode):
+    raise PermissionError(13, "Permission denied")
+
+
+def test_the_table_holds_the_splats_of_the_picture():
+    post = made()
+    shown = splats(post)
+    assert len(shown.b) == K - 1  # one is negligible
+    lp = post.data["sample_stats"]["lp"].values
+    chain, draw = np.unravel_index(lp.argmax(), lp.shape)
+    best = post.data["posterior"].to_dataset().isel(chain=chain, draw=draw)
+    for amplitude in shown.amplitude:
+        assert np.abs(best["amplitude"].values - amplitude).min() < 1e-9 * abs(amplitude)
+    assert shown.present[:, chain * lp.shape[1] + draw].all()  # each is found in its own draw

@@ -180,7 +180,6 @@ PUBLIC = [
     *(f"bayesplat.{name}" for name in bs.__all__ if name != "mothers"),
     *(f"bayesplat.{module}.{name}" for module, content in MODULES.items() for name in content.__all__),
     "bayesplat.sklearn.SplatRegressor",
-    "bayesplat.report.report",
 ]
 
 

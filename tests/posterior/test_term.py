@@ -1,0 +1,65 @@
+"""Splats inside a program of one's own: the density is the model's, offsets count, and f is a pytree like any other."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import made_up
+import numpy as np
+import numpyro
+import pytest
+from numpyro.infer.util import log_density
+
+import bayesplat as bs
+from bayesplat.priors.sites import draw
+
+X, Y = made_up.bump()
+MODEL = bs.SplatModel(3, prior=bs.Ridge(), trend="linear")
+
+
+@pytest.fixture
+def term():
+    return MODEL.numpyro(X, Y)
+
+
+def test_the_density_is_the_models_and_an_offset_is_taken_from_y(term, x64):
+    values = draw(term.problem.sites(), jax.random.key(0))
+    found = log_density(term, (), {}, values)[0]
+    np.testing.assert_allclose(found, term.problem.log_joint(values), rtol=1e-12)
+    lower = term.problem.y - 2.0 / term.scaling.sd
+    expected = eqx.tree_at(lambda problem: problem.y, term.problem, lower).log_joint(values)
+    np.testing.assert_allclose(log_density(term, (2.0,), {}, values)[0], expected, rtol=1e-12)
+    assert abs(expected - found) > 0.1
+
+
+def test_with_a_key_f_is_drawn_at_the_data(term, x64):
+    trace = numpyro.handlers.trace(numpyro.handlers.seed(term, 0)).get_trace()
+    assert trace["f"]["value"].shape == (len(X),)
+    assert set(term.problem.sites()) < set(trace)
+
+
+def test_a_function_is_a_pytree_under_jit_vmap_and_grad(term, x64):
+    with numpyro.handlers.seed(rng_seed=0):
+        f = term.function()
+    x = jnp.asarray(X[:, None])
+    plain = f.scaling.mean + f.trend[0] + f.trend[1] * (f.scaling.to_box(X) - 0.5) + f.measure(x)[:, 0]
+    np.testing.assert_allclose(f(x), plain, rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(lambda measure, x: measure(x))(f.measure, x), f.measure(x), rtol=1e-12)
+    each = jax.vmap(lambda at: f(at[None])[0])(x)
+    np.testing.assert_allclose(each, f(x), rtol=1e-12)
+    slope = jax.grad(lambda at: f(at[None, None])[0])(18.0)
+    low, high = f(jnp.array([[18.0 - 1e-5], [18.0 + 1e-5]]))
+    np.testing.assert_allclose(slope, (high - low) / 2e-5, rtol=1e-5)
+
+
+def test_without_outputs_a_term_has_unit_scale_and_cannot_be_observed(x64):
+    term = MODEL.numpyro(X)
+    assert (term.scaling.mean, term.scaling.sd) == (0.0, 1.0)
+    with pytest.raises(bs.BayesplatError, match="a term that knows y"):
+        term()
+
+
+def test_single_precision_is_refused(term):
+    with pytest.raises(bs.BayesplatError, match="enable_x64"):
+        term()
+    with pytest.raises(bs.BayesplatError, match="enable_x64"):
+        term.function()

@@ -200,8 +200,8 @@ def _approximation(tree: xr.DataTree, method: str) -> Convergence:
 
 def pareto_khat(log_weights: np.ndarray) -> float:
     """Pareto shape of the largest importance weights; infinite where it cannot be estimated."""
-    finite = np.where(np.isfinite(log_weights), log_weights, -np.inf)
     from arviz_stats.base.array import array_stats
 
+    finite = np.where(np.isfinite(log_weights), log_weights, -np.inf)
     _, khat = array_stats.psislw(-finite)  # the library takes minus the log weights
     return float(khat) if np.isfinite(khat) else float("inf")

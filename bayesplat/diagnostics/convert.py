@@ -34,6 +34,9 @@ DIMS = {
     **{name: ["splat"] for name in PER_SPLAT},
 }
 
+RESERVED = {*DIMS, *(dim for dims in DIMS.values() for dim in dims), "axis", "chain", "draw", "noise_width"}
+"""Names of variables and dimensions, which an input's own variable must not take."""
+
 
 def variables(spec: Specification, scaling: Scaling, draw: Draw) -> Sites:
     """The posterior (or prior) variables of draws, in the user's units."""
@@ -75,13 +78,7 @@ def to_datatree(
     """
     import arviz as az
 
-    log_sd = np.log(scaling.sd)
-    constant = {
-        "x": x,
-        "noise_centre": field.centres,
-        "noise_offset": field.offset,
-        "noise_width": np.asarray(field.width),
-    }
+    log_sd, by_input = np.log(scaling.sd), _by_input(x, names)
     groups = {
         "posterior": variables(spec, scaling, posterior),
         "posterior_predictive": {"y": scaling.mean + scaling.sd * posterior.replicate},
@@ -91,10 +88,16 @@ def to_datatree(
         "prior": variables(spec, scaling, prior),
         "prior_predictive": {"y": scaling.mean + scaling.sd * prior.replicate},
         "observed_data": {"y": y},
-        "constant_data": {**_by_input(x, names), **constant},
+        "constant_data": {
+            "x": x,
+            **by_input,
+            "noise_centre": field.centres,
+            "noise_offset": field.offset,
+            "noise_width": np.asarray(field.width),
+        },
     }
     inputs = list(names[:-1])
-    dims = DIMS | {name: ["obs"] for name in _by_input(x, names)}
+    dims = DIMS | {name: ["obs"] for name in by_input}
     coords = {"obs": rows, "input": inputs, "axis": inputs}
     coords["trend_term"] = ["constant", *inputs][: posterior.trend.shape[-1]]
     coords["length"] = inputs if spec.covariance != "spherical" else ["all inputs"]
@@ -105,11 +108,11 @@ def to_datatree(
 
 
 def _by_input(x: np.ndarray, names: tuple[str, ...]) -> Sites:
-    """Each input by its name, as plots want it; "x1" for a single one without a name, since "x" holds all of them.
+    """Each input by its name, as plots want it; by "x1" and so on where the tree has that name already.
 
     A slash, which parts the groups of a tree, becomes an underscore.
     """
-    own = [name.replace("/", "_") if name not in DIMS else f"x{j + 1}" for j, name in enumerate(names[:-1])]
+    own = [name.replace("/", "_") if name not in RESERVED else f"x{j + 1}" for j, name in enumerate(names[:-1])]
     return dict(zip(own, x.T, strict=True))
 
 

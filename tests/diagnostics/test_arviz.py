@@ -9,6 +9,9 @@ import pandas as pd
 import pytest
 
 import bayesplat as bs
+from bayesplat.diagnostics.convert import to_datatree
+from bayesplat.likelihoods import NoiseField
+from bayesplat.scaling import fit_scaling
 
 SHARED = {"var_names": ["sigma", "tau"]}
 
@@ -50,3 +53,22 @@ def test_coordinates_have_names(tree):
     assert posterior["trend"].coords["trend_term"].values.tolist() == ["constant"]
     assert posterior["location"].coords["length"].values.tolist() == ["depth"]
     np.testing.assert_array_equal(tree["constant_data"]["depth"], tree["constant_data"]["x"].sel(input="depth"))
+
+
+@pytest.mark.parametrize(
+    "name", ["obs", "input", "axis", "length", "chain", "noise_width", "noise_bump", "x", "y", "v"]
+)
+def test_an_input_may_have_any_name(name):
+    """Also one that the tree uses itself, or a slash, at which trees part their groups."""
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(size=(made_up.N, 2)), rng.normal(size=made_up.N)
+    scaling, field = fit_scaling(x, y), NoiseField(np.zeros((0, 2)), 1.0, np.zeros(0))
+    drawn, prior = (made_up.made_up_draws(rng, scaling.to_standard(y), 2, chains, 5) for chains in (2, 1))
+    spec, rows = bs.SplatModel(made_up.K, prior=bs.Ridge()), np.arange(made_up.N)
+    stats = {"lp": np.zeros((2, 5))}
+    tree = to_datatree(spec, scaling, drawn, prior, stats, x, y, rows, (name, "speed (km/h)", "out"), field)
+    constant = tree["constant_data"]
+    np.testing.assert_array_equal(constant["x"], x)
+    np.testing.assert_array_equal(constant["x1"], x[:, 0])
+    np.testing.assert_array_equal(constant["speed (km_h)"], x[:, 1])
+    assert tree["posterior"]["b"].coords["input"].values.tolist() == [name, "speed (km/h)"]

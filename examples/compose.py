@@ -7,6 +7,7 @@
 
 # %%
 import argparse
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,63 +17,62 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import numpyro
+from matplotlib.axes import Axes
 from numpyro import distributions as dist
 from numpyro.infer import MCMC, NUTS, Predictive, init_to_median
 
 import bayesplat as bs
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--quick", action="store_true", help="short chains: only to see that it runs")
-parser.add_argument("--out", default=".", help="folder of the figure")
-options = parser.parse_args()
-warmup, draws = (20, 20) if options.quick else (500, 500)
+TAILS = (0.05, 0.95)
+BLUE, RED = "#0072B2", "#D55E00"
 
 
-def sampled(program):
-    """Draws of one chain; double precision is what splats need."""
-    mcmc = MCMC(NUTS(program, init_strategy=init_to_median), num_warmup=warmup, num_samples=draws, progress_bar=False)
+def sampled(program, draws: int) -> dict:
+    """Draws of one chain, which the caller runs in the double precision that splats need."""
+    mcmc = MCMC(NUTS(program, init_strategy=init_to_median), num_warmup=draws, num_samples=draws, progress_bar=False)
     mcmc.run(jax.random.key(0))
     return mcmc.get_samples()
 
 
 # %% [markdown]
 # ## Beside a linear predictor
-# Days of treatment and a seasonal nuisance; the effect is 1.5.
+# Treatment on some days, effect 1.5, and a seasonal nuisance.
+
 
 # %%
-rng = np.random.default_rng(0)
-time = np.sort(rng.uniform(0, 10, 120))
-treated = rng.uniform(size=120) < 0.5
-season = 3 * np.exp(-0.5 * ((time - 3) / 0.4) ** 2) + np.sin(time)
-y = 1.5 * treated + season + 0.3 * rng.normal(size=120)
-
-term = bs.SplatModel(n_splats=6, prior=bs.Ridge()).numpyro(time, y)
-
-
-def treatment():
+def beside(ax: Axes, rng: np.random.Generator, draws: int) -> None:
     """An effect of treatment beside splats in time, whose amplitudes are integrated out."""
-    effect = numpyro.sample("effect", dist.Normal(0.0, 5.0))
-    term(offset=effect * treated)
+    time = np.sort(rng.uniform(0, 10, 120))
+    treated = rng.uniform(size=120) < 0.5
+    season = 3 * np.exp(-0.5 * ((time - 3) / 0.4) ** 2) + np.sin(time)
+    y = 1.5 * treated + season + 0.3 * rng.normal(size=120)
+    term = bs.SplatModel(n_splats=6, prior=bs.Ridge()).numpyro(time, y)
 
+    def treatment() -> None:
+        effect = numpyro.sample("effect", dist.Normal(0.0, 5.0))
+        term(offset=effect * treated)
 
-with jax.enable_x64(True):
-    found = sampled(treatment)
-    f = np.asarray(Predictive(treatment, found)(jax.random.key(1))["f"])
-effect = np.asarray(found["effect"])
-print(f"effect {effect.mean():.2f} ± {effect.std():.2f} (true 1.50)")
-print(f"error of the season's shape {np.sqrt(np.mean((f.mean(0) - season - np.mean(f.mean(0) - season)) ** 2)):.2f}")
+    with jax.enable_x64(True):
+        found = sampled(treatment, draws)
+        f = np.asarray(Predictive(treatment, found)(jax.random.key(1))["f"])
+        effect = np.asarray(found["effect"])
+    error = f.mean(0) - season
+    print(f"effect {effect.mean():.2f} ± {effect.std():.2f} (true 1.50)")
+    print(f"error of the season's shape {error.std():.2f}")
+    ax.plot(time, y - effect.mean() * treated, ".", color="0.6", label="data without the effect")
+    ax.fill_between(time, *np.quantile(f, TAILS, axis=0), color=BLUE, alpha=0.3, label="90% band of f")
+    ax.plot(time, season, color=RED, label="truth")
+    ax.set(xlabel="time (days)", ylabel="season")
+
 
 # %% [markdown]
 # ## Inside a differential equation
 # Cells grow at a rate that depends on how many there are: dN/dt = N r(N), r unknown, counted at 40 times.
 
+
 # %%
-hours = np.linspace(0, 12, 40)
-sizes = np.linspace(0.0, 1.2, 30)
-
-
-def growth(rate, steps=240):
-    """N at the hours by Euler steps from N = 0.02."""
+def growth(rate, steps: int = 240) -> jax.Array:
+    """N at 40 times of 12 hours, by Euler steps from N = 0.02."""
 
     def step(n, _):
         return n + 12 / steps * n * rate(n), n
@@ -85,39 +85,45 @@ def true_rate(n):
     return (0.4 + 2.0 * jnp.exp(-0.5 * ((n - 0.4) / 0.15) ** 2)) * (1 - n)
 
 
-counted = np.asarray(growth(true_rate)) + 0.02 * rng.normal(size=40)
-rate_term = bs.SplatModel(n_splats=4, prior=bs.Ridge(), lengths=bs.Lengths(typical=0.2)).numpyro(sizes)
-
-
-def cells():
+def inside(ax: Axes, rng: np.random.Generator, draws: int) -> None:
     """A rate made of splats, seen only through the equation's solution."""
-    function = rate_term.function()
+    sizes = np.linspace(0.0, 1.2, 30)
+    counted = np.asarray(growth(true_rate)) + 0.02 * rng.normal(size=40)
+    term = bs.SplatModel(n_splats=4, prior=bs.Ridge(), lengths=bs.Lengths(typical=0.2)).numpyro(sizes)
 
-    def rate(n):
-        return function(n[None, None])[0]
+    def cells() -> None:
+        rate = term.function()
+        noise = numpyro.sample("noise", dist.HalfNormal(0.1))
+        numpyro.deterministic("rate", rate(sizes[:, None]))
+        numpyro.sample("N", dist.Normal(growth(lambda n: rate(n[None, None])[0]), noise), obs=counted)
 
-    noise = numpyro.sample("noise", dist.HalfNormal(0.1))
-    numpyro.deterministic("rate", function(sizes[:, None]))
-    numpyro.sample("N", dist.Normal(growth(rate), noise), obs=counted)
+    with jax.enable_x64(True):
+        rates = np.asarray(sampled(cells, draws)["rate"])
+    low, high = np.quantile(rates, TAILS, axis=0)
+    truth = np.asarray(true_rate(sizes))
+    seen = (sizes > counted.min()) & (sizes < counted.max())
+    covered = np.mean((low <= truth)[seen] & (truth <= high)[seen])
+    print(f"the rate's 90% band covers {covered:.0%} of the sizes that occurred")
+    ax.fill_between(sizes, low, high, color=BLUE, alpha=0.3, label="90% band of the rate")
+    ax.plot(sizes, truth, color=RED, label="truth")
+    ax.set(xlabel="size N", ylabel="growth rate (1/h)")
 
-
-with jax.enable_x64(True):
-    rates = np.asarray(sampled(cells)["rate"])
-truth = np.asarray(true_rate(sizes))
-low, high = np.quantile(rates, [0.05, 0.95], axis=0)
-seen = (sizes > counted.min()) & (sizes < counted.max())
-covered = np.mean((low <= truth)[seen] & (truth <= high)[seen])
-print(f"the rate's 90% band covers {covered:.0%} of the sizes that occurred")
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-left.plot(time, y - effect.mean() * treated, ".", color="0.6", label="data without the effect")
-left.fill_between(time, *np.quantile(f, [0.05, 0.95], axis=0), color="#0072B2", alpha=0.3, label="90% band of f")
-left.plot(time, season, color="#D55E00", label="truth")
-left.set(xlabel="time (days)", ylabel="season")
-right.fill_between(sizes, low, high, color="#0072B2", alpha=0.3, label="90% band of the rate")
-right.plot(sizes, truth, color="#D55E00", label="truth")
-right.set(xlabel="size N", ylabel="growth rate (1/h)")
-for ax in (left, right):
-    ax.legend(frameon=False, fontsize="small")
-figure.savefig(f"{options.out}/compose.png", dpi=140)
+def main(out: Path, quick: bool) -> None:
+    """Both models, and what they found beside the truth."""
+    rng, draws = np.random.default_rng(0), 20 if quick else 500
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for ax, model in zip(axes, (beside, inside), strict=True):
+        model(ax, rng, draws)
+        ax.legend(frameon=False, fontsize="small")
+    out.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out / "compose.png", dpi=140)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="short chains: only to see that it runs")
+    parser.add_argument("--out", type=Path, default=Path("bayesplat-demo/examples"), help="folder of the figure")
+    options = parser.parse_args()
+    main(options.out, options.quick)

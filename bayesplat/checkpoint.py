@@ -7,10 +7,10 @@ known to whoever recorded it, so that nothing in a file decides what is built fr
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from bayesplat._checks import BayesplatError, require
+from bayesplat.atomic import write_whole
 
 FORMAT = "bayesplat-checkpoint"
 VERSION = 1
@@ -29,7 +30,10 @@ MANIFEST, LOCK = "run.json", "lock"
 class Journal:
     """Keeps nothing: what a run writes to that was not asked for a checkpoint."""
 
-    folder: Path | None = None
+    @property
+    def folder(self) -> Path | None:
+        """Where pieces are kept, if they are."""
+        return None
 
     def record(self, name: str, piece: Any) -> None:
         """Keep a piece, a pytree of arrays and numbers, in place of an earlier one of that name."""
@@ -46,13 +50,22 @@ class Folder(Journal):
     """Keeps every piece in a file of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where pieces are kept."""
+        return self._folder
 
     def record(self, name: str, piece: Any) -> None:
         """Write a piece; raises BayesplatError, naming the file, where the disk is full or closed to writing."""
-        leaves = [_plain(leaf) for leaf in jax.tree.leaves(piece)]
-        arrays = {str(i): leaf for i, leaf in enumerate(leaves)}
-        write_whole(self._path(name), lambda file: np.savez(file, allow_pickle=False, **arrays))
+        arrays = {str(i): _plain(leaf) for i, leaf in enumerate(jax.tree.leaves(piece))}
+
+        def write(path: Path) -> None:
+            with path.open("wb") as file:  # given a path, the library would add a suffix
+                np.savez(file, allow_pickle=False, **arrays)
+
+        write_whole(self._path(name), write)
 
     def recall(self, name: str, like: Any) -> Any:
         """Read a piece; raises BayesplatError, naming the file, if it is damaged or of another structure."""
@@ -70,7 +83,6 @@ class Folder(Journal):
         return jax.tree.unflatten(structure, leaves)
 
     def _path(self, name: str) -> Path:
-        assert self.folder is not None
         return self.folder / f"{name}.npz"
 
 
@@ -84,26 +96,6 @@ def _restored(array: np.ndarray, model: Any) -> Any:
     if dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key):
         return jax.random.wrap_key_data(jnp.asarray(array))
     return array
-
-
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write beside `path`, flush to disk, then rename: readers see the old file or the new.
-
-    Raises BayesplatError, naming the path, when it cannot be written.
-    """
-    beside = path.parent / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        with beside.open("xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        raise BayesplatError(
-            f"Cannot write {path}: {error.strerror or error}; what was written there before is kept."
-        ) from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -170,15 +162,13 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _begin(journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray, ...], made_by: dict[str, Any]) -> None:
-    assert journal.folder is not None
     others = [entry.name for entry in journal.folder.iterdir() if entry.name not in (LOCK, "data.npz")]
     kept = sorted(name for name in others if not name.endswith(".tmp"))
     require(not kept, f"Expected an empty or new folder for a checkpoint, got {journal.folder} with {kept[:3]} in it.")
     journal.record("data", data)
     manifest = {"format": FORMAT, "format_version": VERSION, "settings": settings, "made_by": made_by}
-    text = json.dumps(manifest, indent=1)
     # last, so that a folder with a manifest is complete
-    write_whole(journal.folder / MANIFEST, lambda file: file.write(text.encode()))
+    write_whole(journal.folder / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=1), "utf-8"))
 
 
 def _equal(old: np.ndarray, new: np.ndarray) -> bool:
@@ -186,7 +176,6 @@ def _equal(old: np.ndarray, new: np.ndarray) -> bool:
 
 
 def _same_run(journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray, ...], made_by: dict[str, Any]) -> None:
-    assert journal.folder is not None
     manifest = read_manifest(journal.folder)
     stored = manifest.get("settings", {})
     # through JSON and back, as what is stored has gone

@@ -12,6 +12,7 @@ import xarray as xr
 
 from bayesplat import likelihoods, mothers, priors
 from bayesplat._checks import BayesplatError
+from bayesplat.atomic import write_whole
 from bayesplat.model import Specification
 
 FORMAT = "bayesplat-posterior"
@@ -75,29 +76,13 @@ def _from_json(value: Any) -> Any:
 
 
 def write(tree: xr.DataTree, settings: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write to a temporary file beside `path`, flush it to disk, then rename: readers see the old file or the new.
+    """Write a tree and settings to a file, whole or not at all.
 
-    Raises BayesplatError, naming the path, when the folder is missing or cannot be written.
+    Raises BayesplatError, naming the path, when it cannot be written.
     """
-    target = Path(path)
     marked = tree.copy()
     marked.attrs = {"format": FORMAT, "format_version": VERSION, "settings": json.dumps(settings)}
-    try:
-        name = target.parent / f".{target.name}.{os.getpid()}.tmp"
-        name.open("xb").close()
-    except OSError as error:
-        raise BayesplatError(
-            f"Cannot write {target}: {error.strerror}; choose a folder that can be written."
-        ) from error
-    try:
-        marked.to_netcdf(name, engine="h5netcdf")
-        with open(name, "rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(name, target)
-    except OSError as error:
-        raise BayesplatError(f"Cannot write {target}: {error.strerror or error}; nothing was changed there.") from error
-    finally:
-        name.unlink(missing_ok=True)
+    write_whole(Path(path), lambda beside: marked.to_netcdf(beside, engine="h5netcdf"))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[xr.DataTree, dict[str, Any]]:

@@ -15,8 +15,8 @@ import pytest
 
 LAYERS = {
     0: ["_typing", "_checks", "devices", "progress"],
-    1: ["checkpoint", "mothers", "scales", "scaling", "symptoms", "tables", "threads"],
-    2: ["measure"],
+    1: ["atomic", "mothers", "scales", "scaling", "symptoms", "tables", "threads"],
+    2: ["checkpoint", "measure"],
     3: ["evaluate", "trend"],
     4: ["priors", "likelihoods", "operators"],
     5: ["collapsed", "model"],

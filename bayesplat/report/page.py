@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bayesplat._checks import BayesplatError, require
-from bayesplat.checkpoint import write_whole
+from bayesplat.atomic import write_whole
 from bayesplat.report.findings import Findings, find
 from bayesplat.report.markup import Html, join, paragraph, section, tag
 from bayesplat.report.methods import methods
@@ -52,7 +52,7 @@ def report(post: object, path: str | os.PathLike[str]) -> None:
     require(target.parent.is_dir(), f"There is no folder {target.parent} to write {target.name} in; make it first.")
     require(not target.is_dir(), f"Expected a file to write to, got the folder {target}.")
     text = page(post)
-    write_whole(target, lambda file: file.write(text.encode("utf-8", "replace")))
+    write_whole(target, lambda beside: beside.write_text(text, "utf-8", "replace"))
 
 
 def page(post: Posterior) -> str:

@@ -1,6 +1,7 @@
 """Going on with a run that was interrupted or killed, from the folder that it kept its work in."""
 
 import os
+from inspect import signature
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +30,7 @@ def resume(checkpoint: str | os.PathLike[str], progress: bool | None = None) -> 
         model = io.spec_from_json(settings.pop("model"), SplatModel)
         x, y = pd.DataFrame(data[0], columns=names[:-1]), pd.Series(data[1], name=names[-1])
         run = {"sample": model.sample, "fit": model.fit}[task]
+        signature(run).bind(x, y, **settings)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BayesplatError(f"{folder / MANIFEST} is damaged: its settings cannot be read; restore it.") from error
     return run(x, y, **settings, progress=progress, checkpoint=folder)

@@ -126,8 +126,8 @@ class SplatRegressor(RegressorMixin, BaseEstimator):
         """The model that the parameters describe."""
         given = {field.name: getattr(self, field.name) for field in fields(SplatModel)}
         given = {name: value for name, value in given.items() if value is not None}
-        few = positive_int("n_splats", self.n_splats) / 2
-        return SplatModel(**{"prior": RegularizedHorseshoe(min(RegularizedHorseshoe.n_active, few)), **given})
+        prior = RegularizedHorseshoe.among(positive_int("n_splats", self.n_splats))
+        return SplatModel(**{"prior": prior, **given})
 
 
 def _seed(random_state: object) -> int:

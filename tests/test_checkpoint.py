@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+import bayesplat as bs
 from bayesplat import BayesplatError, checkpoint
 from bayesplat.checkpoint import LOCK, MANIFEST, Folder, opened, read_manifest
 
@@ -139,6 +140,18 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
             read_manifest(tmp_path / name)
 
 
+DAMAGED = [{}, {"task": "guess"}, {"more": 1}, {"model": {"n_splats": 0}}, {"names": 3}]
+
+
+@pytest.mark.parametrize("change", DAMAGED)
+def test_settings_that_are_none_are_refused(tmp_path, change):
+    settings = {"task": "fit", "model": {}, "names": ["x", "y"], "seed": 0, "starts": 1, **change} if change else {}
+    with opened(tmp_path / "run", settings, DATA, MADE_BY):
+        pass
+    with pytest.raises(BayesplatError, match=r"run\.json is damaged: its settings cannot be read"):
+        bs.resume(tmp_path / "run")
+
+
 def test_one_process_at_a_time(run):
     hold = (
         "from filelock import FileLock\n"
@@ -160,10 +173,35 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         begin(tmp_path / "file" / "run")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_refused(tmp_path):
+@pytest.fixture
+def mounted(tmp_path):
+    """Function that mounts an empty disk with options on a folder, or returns what forbids it."""
+    done = []
+
+    def mount(options):
+        command = ["mount", "-t", "tmpfs", "-o", options, "none", str(tmp_path)]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True)
+        except OSError as error:
+            return str(error)
+        done.extend([tmp_path] * (result.returncode == 0))
+        return result.stderr.strip() if result.returncode else None
+
+    yield mount
+    for folder in done:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_read_only_folder_is_refused(tmp_path, mounted, monkeypatch):
+    def refuse(path, *rest, **more):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
     tmp_path.chmod(0o500)
-    with pytest.raises(BayesplatError, match="Cannot write in"):
+    # root may write in any folder, but not on a disk that nobody may write on; where it may not mount one either, the
+    # system call says what it says to others
+    if os.access(tmp_path, os.W_OK) and mounted("ro") is not None:
+        monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(BayesplatError, match=r"Cannot write in .*; choose a folder that can be written"):
         begin(tmp_path / "run")
 
 
@@ -179,19 +217,38 @@ def test_a_failed_write_keeps_what_was_there(run, monkeypatch):
     assert not list(run.glob(".*tmp"))
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 64 kB."""
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(tmp_path)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
-    yield tmp_path
-    subprocess.run(["umount", str(tmp_path)], check=True)
+LIMITED = """
+import resource, signal, sys
+import numpy as np
+from bayesplat import BayesplatError, checkpoint
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+settings, data = {"draws": 5}, (np.arange(3),)
+with checkpoint.opened(sys.argv[1], settings, data, {}) as journal:
+    journal.record("part", (np.arange(3),))
+    try:
+        journal.record("part", (np.zeros(100_000),))
+    except BayesplatError as refusal:
+        print(refusal)
+    print(journal.recall("part", (0,))[0].tolist())
+"""
 
 
-def test_a_full_disk_is_named_and_nothing_is_lost(small_disk):
-    with opened(small_disk / "run", SETTINGS, DATA, MADE_BY) as journal:
+def test_a_write_that_the_system_stops_half_way_is_named_and_nothing_is_lost(tmp_path):
+    """As on a full disk, and wherever tests run: the system lets no file grow beyond 64 kB."""
+    result = subprocess.run([sys.executable, "-c", LIMITED, str(tmp_path / "run")], capture_output=True, text=True)
+    refusal, kept = result.stdout.splitlines()
+    assert f"Cannot write {tmp_path / 'run' / 'part.npz'}: File too large" in refusal
+    assert kept == "[0, 1, 2]"
+    assert not list((tmp_path / "run").glob(".*tmp"))
+
+
+def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path, mounted):
+    forbidden = mounted("size=64k")
+    if forbidden is not None:
+        pytest.skip(f"a small disk cannot be mounted here ({forbidden}); the test above stands for it")
+    with opened(tmp_path / "run", SETTINGS, DATA, MADE_BY) as journal:
         journal.record("part", (np.arange(3),))
         with pytest.raises(BayesplatError, match="No space left on device"):
             journal.record("part", (np.zeros(100_000),))
-    np.testing.assert_array_equal(begin(small_disk / "run")[0], np.arange(3))
+    np.testing.assert_array_equal(begin(tmp_path / "run")[0], np.arange(3))

@@ -11,8 +11,8 @@ from bayesplat._checks import BayesplatError, require
 from bayesplat.io import spec_from_json, spec_to_json
 from bayesplat.regression import SplatModel
 
-SAMPLE: dict[str, type] = {"method": str, "chains": int, "warmup": int, "draws": int, "seed": int}
-"""Fields of the table [sample] and their types."""
+SAMPLE: dict[str, Any] = {"method": "nuts", "chains": 4, "warmup": 500, "draws": 500, "seed": 0}
+"""Fields of the table [sample], as they are unless told otherwise."""
 
 
 def to_toml(model: SplatModel, sample: dict[str, Any]) -> str:
@@ -41,8 +41,9 @@ def read_toml(path: Path) -> tuple[SplatModel, dict[str, Any]]:
     require(isinstance(model, dict) and isinstance(sample, dict), f"Expected tables [model] and [sample] in {path}.")
     _known("sample", sample, tuple(SAMPLE), path)
     for name, value in sample.items():
-        right = type(value) is SAMPLE[name]
-        require(right, f"Expected {name} in [sample] of {path} to be of type {SAMPLE[name].__name__}, got {value!r}.")
+        kind = type(SAMPLE[name])
+        message = f"Expected {name} in [sample] of {path} to be of type {kind.__name__}, got {value!r}."
+        require(type(value) is kind, message)
     return _model(model, path), sample
 
 

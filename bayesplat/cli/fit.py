@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bayesplat._checks import require
-from bayesplat.cli.config import read_toml, to_toml
+from bayesplat.cli.config import SAMPLE, read_toml, to_toml
 from bayesplat.cli.console import note, say
 from bayesplat.cli.device import Device, use
 from bayesplat.cli.files import input_names, listed, numbers, read_table, require_columns, require_writable
@@ -19,13 +19,6 @@ from bayesplat.regression import SplatModel
 from bayesplat.results import Posterior
 
 EXAMPLE = "bayesplat fit data.csv --target y --out run.nc"
-
-N_ACTIVE = 5.0
-"""Splats that the horseshoe expects to matter, as long as they are at most half of all."""
-
-
-SAMPLE = {"method": "nuts", "chains": 4, "warmup": 500, "draws": 500, "seed": 0}
-"""How to sample unless told otherwise."""
 
 
 class Prior(StrEnum):
@@ -181,6 +174,6 @@ def _changed(
 def _prior(prior: Prior, n_active: float | None, splats: int) -> AmplitudePrior:
     require(n_active is None or prior == Prior.horseshoe, f"--n-active is for --prior horseshoe, not {prior.value}.")
     if prior == Prior.horseshoe:
-        return RegularizedHorseshoe(n_active=min(N_ACTIVE, splats / 2) if n_active is None else n_active)
+        return RegularizedHorseshoe.among(splats) if n_active is None else RegularizedHorseshoe(n_active)
     others = {Prior.ridge: Ridge, Prior.r2d2: R2D2, Prior.stick_breaking: StickBreaking, Prior.flat: Flat}
     return others[prior]()

@@ -158,6 +158,8 @@ class _Start:
             self.state = jax.tree.map(jnp.asarray, state)
             # plain lists and numbers again
             self.at = Standing(*(part.tolist() for part in at))
+        elif self.state is not None:
+            self._record()  # an earlier fit, which whoever resumes this one does not have
 
     def _record(self) -> None:
         lists = {"history": np.asarray(self.at.history), "alive": np.asarray(self.at.alive)}

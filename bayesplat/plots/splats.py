@@ -31,7 +31,7 @@ BARS = 30
 """Most bars shown."""
 
 
-class _Shown(NamedTuple):
+class Shown(NamedTuple):
     """The splats worth showing, strongest first, copies of the same splat once; and the data."""
 
     fit: PointFit | Posterior
@@ -53,7 +53,7 @@ def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
     fit_or_post: a PointFit, or a Posterior, of which the draw with the highest log density is shown.
     Returns the figure. Raises BayesplatError for another object.
     """
-    shown = _select(fit_or_post)
+    shown = select(fit_or_post)
     names, d = shown.fit.names, shown.x.shape[1]
     with style.look():
         figure, (panel,) = style.canvas(ax, (6.5, 4.3) if d < 3 else (7.0, 1.6 + 0.24 * min(len(shown.size), BARS)))
@@ -68,7 +68,8 @@ def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
         return figure
 
 
-def _select(fit: object) -> _Shown:
+def select(fit: object) -> Shown:
+    """The splats of a PointFit, or of the draw of a Posterior with the highest log density, and what to call them."""
     if isinstance(fit, PointFit):
         measure, trend = fit.measure, fit.trend
         x, y, note = fit.x, fit.y, ""
@@ -97,7 +98,7 @@ def _select(fit: object) -> _Shown:
     if (copies > 1).any():
         title += f"\n{len(order)} distinct ones: ×2 stands for two in one place, each about as high as drawn"
     A, b = np.asarray(measure.A)[order], np.asarray(measure.b)[order]
-    return _Shown(fit, A, b, amplitude[order], size[order], copies, measure, trend, x, y, title + note)
+    return Shown(fit, A, b, amplitude[order], size[order], copies, measure, trend, x, y, title + note)
 
 
 def _distinct(
@@ -116,7 +117,7 @@ def _distinct(
     return np.array(kept, int), np.array(copies, int)
 
 
-def _curves(ax: Axes, shown: _Shown) -> None:
+def _curves(ax: Axes, shown: Shown) -> None:
     scaling, spec = shown.fit.scaling, shown.fit.spec
     grid = np.linspace(*style.span(shown.x[:, 0]), 400)
     with inference():
@@ -142,7 +143,7 @@ def _mark(ax: Axes, x: float, y: float, copies: int, rise: float | int) -> None:
         ax.annotate(f"×{copies}", (x, y), **at, clip_on=True)
 
 
-def _ellipses(ax: Axes, shown: _Shown) -> None:
+def _ellipses(ax: Axes, shown: Shown) -> None:
     angle = np.linspace(0, 2 * np.pi, 73)
     outlines = shown.b[:, None] + np.einsum("kij,tj->kti", shown.A, np.stack([np.cos(angle), np.sin(angle)], 1))
     limit = float(np.abs(shown.amplitude).max(initial=0.0)) or 1.0
@@ -164,11 +165,11 @@ def _ellipses(ax: Axes, shown: _Shown) -> None:
     bar.set_label(style.wrap(f"amplitude: {shown.fit.names[-1]}", 40))
 
 
-def _shares(shown: _Shown) -> np.ndarray:
+def _shares(shown: Shown) -> np.ndarray:
     return shown.size / shown.size.max(initial=0.0) if shown.size.size else shown.size
 
 
-def _bars(ax: Axes, shown: _Shown) -> None:
+def _bars(ax: Axes, shown: Shown) -> None:
     """Amplitudes, largest first, with the sd of each splat along each input at the right."""
     order = np.argsort(-np.abs(shown.amplitude[:BARS]))
     amplitude, rows = shown.amplitude[:BARS][order], np.arange(len(order))

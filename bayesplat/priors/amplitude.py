@@ -137,6 +137,11 @@ class RegularizedHorseshoe(AmplitudePrior):
         for name in ("n_active", "slab_scale", "slab_df"):
             positive(name, getattr(self, name))
 
+    @classmethod
+    def among(cls, k: int) -> "RegularizedHorseshoe":
+        """The default for k splats: as many expected to matter as usual, or half of them if that is fewer."""
+        return cls(min(cls.n_active, k / 2))
+
     def check(self, k: int) -> None:
         """Refuse more active splats than there are."""
         require(

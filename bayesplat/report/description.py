@@ -12,6 +12,20 @@ from bayesplat.results import Posterior
 from bayesplat.trend import PRIOR_SD
 
 
+def described(post: Posterior) -> dict[str, str]:
+    """Every field of the specification in words; `n_splats` says what each splat has of its own."""
+    spec = post.spec
+    return {
+        "n_splats": shape_words(spec.covariance, post.n_inputs),
+        "prior": prior_words(spec.prior, spec.n_splats),
+        "likelihood": likelihood_words(spec.likelihood),
+        "mother": mother_words(spec.mother),
+        "trend": trend_words(spec.trend),
+        "lengths": lengths_words(post),
+        "centres": centres_words(post),
+    }
+
+
 def mother_words(mother: mothers.Mother) -> str:
     """The shape of a splat."""
     match mother:

@@ -4,17 +4,9 @@ import math
 
 from bayesplat.diagnostics.convergence import APPROXIMATE
 from bayesplat.diagnostics.sensitivity import LIMIT
-from bayesplat.report.description import (
-    centres_words,
-    lengths_words,
-    likelihood_words,
-    mother_words,
-    prior_words,
-    shape_words,
-    trend_words,
-)
+from bayesplat.report.description import described
 from bayesplat.report.findings import Findings
-from bayesplat.report.markup import Html, paragraph, section, tag
+from bayesplat.report.markup import Html, paragraph, tag
 from bayesplat.report.references import bibtex, cited, reference_list, with_citations
 from bayesplat.report.trust import BLOCKS
 from bayesplat.report.wording import beside, count, listed
@@ -22,34 +14,31 @@ from bayesplat.report.wording import beside, count, listed
 FLOW = "runs of a Wasserstein-Fisher-Rao gradient flow [[daniels2025splat]]"
 
 
-def methods(found: Findings) -> Html:
+def methods(found: Findings) -> list[Html]:
     """The paragraph, the references and their BibTeX."""
     parts = [model_sentences(found), sampler_sentence(found), check_sentences(found), software_sentence(found)]
     keys = cited(" ".join(parts))
-    return section(
-        "methods",
-        "For a methods section",
+    return [
         paragraph("Text to start from; check it against what you did, and say why you chose this prior."),
         tag("blockquote", *(paragraph(with_citations(part)) for part in parts)),
         tag("h3", "References"),
         reference_list(keys),
         tag("h3", "The same as BibTeX"),
         tag("pre", bibtex(keys), tabindex=0, aria_label="References as BibTeX"),
-    )
+    ]
 
 
 def model_sentences(found: Findings) -> str:
     """Data, function, priors and noise."""
-    post, spec = found.post, found.post.spec
+    post, words = found.post, described(found.post)
     *inputs, output = post.names
-    base = "" if spec.trend == "none" else f"{trend_words(spec.trend)}, plus "
+    base = "" if post.spec.trend == "none" else f"{words['trend']}, plus "
     return (
         f"We modelled {output} as a function of {listed(inputs)} ({found.n} data) by Bayesian splat regression "
-        f"[[daniels2025splat]]: {base}the sum of {count(spec.n_splats, 'splat')}, {mother_words(spec.mother)} that "
-        f"each have {shape_words(spec.covariance, post.n_inputs)}, observed with {likelihood_words(spec.likelihood)}. "
+        f"[[daniels2025splat]]: {base}the sum of {count(post.spec.n_splats, 'splat')}, {words['mother']} that "
+        f"each have {words['n_splats']}, observed with {words['likelihood']}. "
         "Inputs were scaled to the unit box and the output to mean 0 and sd 1; priors are in these units. Heights had "
-        f"{prior_words(spec.prior, spec.n_splats)}. Priors on geometry were {centres_words(post)}, and "
-        f"{lengths_words(post)}."
+        f"{words['prior']}. Priors on geometry were {words['centres']}, and {words['lengths']}."
     )
 
 

@@ -91,15 +91,16 @@ def _contents() -> Html:
 
 
 def _main(found: Findings) -> Html:
-    parts = [
-        summary(found),
-        section("function", CONTENTS["function"], picture(found, "bands")),
-        section("splats", CONTENTS["splats"], picture(found, "splats"), splat_table(found)),
-        trust(found),
-        settings(found),
-        methods(found),
-    ]
-    return tag("main", "\n", join(parts, "\n\n"), "\n")
+    parts = {
+        "summary": summary(found),
+        "function": [picture(found, "bands")],
+        "splats": [picture(found, "splats"), splat_table(found)],
+        "trust": trust(found),
+        "settings": settings(found),
+        "methods": methods(found),
+    }
+    sections = [section(key, title, *parts[key]) for key, title in CONTENTS.items()]
+    return tag("main", "\n", join(sections, "\n\n"), "\n")
 
 
 def _footer() -> Html:

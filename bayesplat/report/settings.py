@@ -1,19 +1,12 @@
 """What was fitted and how: every setting, so that someone else can fit it again."""
 
+from dataclasses import fields
 from typing import Any
 
 from bayesplat.diagnostics.convert import group
-from bayesplat.report.description import (
-    centres_words,
-    lengths_words,
-    likelihood_words,
-    mother_words,
-    prior_words,
-    shape_words,
-    trend_words,
-)
+from bayesplat.report.description import described
 from bayesplat.report.findings import Findings
-from bayesplat.report.markup import Html, section, table, tag
+from bayesplat.report.markup import Html, table, tag
 from bayesplat.report.references import without_citations
 from bayesplat.report.wording import beside, interval
 
@@ -41,9 +34,9 @@ ELSEWHERE = ("chains", "draws", "versions")
 """Entries of `Posterior.info` that are said in another way."""
 
 
-def settings(found: Findings) -> Html:
+def settings(found: Findings) -> list[Html]:
     """Data, model, and sampling with its software."""
-    return section("settings", "What was fitted", _data(found), _model(found), _sampling(found))
+    return [_data(found), _model(found), _sampling(found)]
 
 
 def _data(found: Findings) -> Html:
@@ -60,18 +53,11 @@ def _data(found: Findings) -> Html:
 
 
 def _model(found: Findings) -> Html:
-    post, spec = found.post, found.post.spec
-    words = {
-        "n_splats": (spec.n_splats, f"each with {shape_words(spec.covariance, post.n_inputs)}"),
-        "prior": (spec.prior, f"heights: {prior_words(spec.prior, spec.n_splats)}"),
-        "likelihood": (spec.likelihood, likelihood_words(spec.likelihood)),
-        "mother": (spec.mother, mother_words(spec.mother)),
-        "covariance": (spec.covariance, "shape of the splats; it matters with several inputs"),
-        "trend": (spec.trend, trend_words(spec.trend)),
-        "lengths": (spec.lengths, lengths_words(post)),
-        "centres": (spec.centres, centres_words(post)),
-    }
-    rows = [[name, tag("code", repr(value)), without_citations(text)] for name, (value, text) in words.items()]
+    spec = found.post.spec
+    words = {**described(found.post), "covariance": "shape of the splats; it matters with several inputs"}
+    words |= {"n_splats": f"each with {words['n_splats']}", "prior": f"heights: {words['prior']}"}
+    names = [field.name for field in fields(spec)]
+    rows = [[name, tag("code", repr(getattr(spec, name))), without_citations(words[name])] for name in names]
     caption = (
         "The model, as bayesplat.SplatModel takes it. Inputs were scaled to the unit box and the output to mean 0 and "
         "sd 1, and scales are in those units."

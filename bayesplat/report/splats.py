@@ -48,9 +48,9 @@ class Splats(NamedTuple):
 def splats(post: Posterior) -> Splats:
     """The splats that `plots.splats` shows, and their likes in the other draws."""
     # matplotlib, which comes with it, is only paid for by those who draw
-    from bayesplat.plots.splats import _select
+    from bayesplat.plots.splats import select
 
-    shown = _select(post)
+    shown = select(post)
     A, b = shown.A[:ROWS], shown.b[:ROWS]
     draws = pooled(post.data, "posterior")[["A", "b", "amplitude"]]
     draws = draws.isel(sample=np.unique(np.linspace(0, draws.sizes["sample"] - 1, DRAWS).astype(int)))

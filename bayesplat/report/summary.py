@@ -9,7 +9,7 @@ from bayesplat.report.findings import (
     noise_fact,
     overfitting_verdict,
 )
-from bayesplat.report.markup import Html, join, notice, paragraph, section, tag
+from bayesplat.report.markup import Html, join, notice, paragraph, tag
 from bayesplat.report.trust import CONVERGENCE, OVERFITTING
 
 FACTS = {
@@ -20,10 +20,10 @@ FACTS = {
 }
 
 
-def summary(found: Findings) -> Html:
+def summary(found: Findings) -> list[Html]:
     """Verdicts first, since all that follows depends on them, then the numbers asked for first."""
     facts = join((_fact(name, *words(found)) for name, words in FACTS.items()), "\n")
-    return section("summary", "Summary", _verdicts(found), tag("dl", "\n", facts, "\n", class_="facts"))
+    return [_verdicts(found), tag("dl", "\n", facts, "\n", class_="facts")]
 
 
 def _verdicts(found: Findings) -> Html:

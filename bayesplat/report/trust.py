@@ -16,7 +16,7 @@ from bayesplat.diagnostics.convergence import (
 )
 from bayesplat.diagnostics.sensitivity import LIMIT
 from bayesplat.report.findings import Findings, convergence_verdict, overfitting_verdict
-from bayesplat.report.markup import Html, bullets, flag, join, notice, paragraph, prose, section, table, tag
+from bayesplat.report.markup import Html, bullets, flag, join, notice, paragraph, prose, table, tag
 from bayesplat.report.pictures import picture
 from bayesplat.report.wording import UNKNOWN, number
 
@@ -36,11 +36,9 @@ BLOCKS = {
 }
 
 
-def trust(found: Findings) -> Html:
+def trust(found: Findings) -> list[Html]:
     """All reports, each with its verdict first."""
-    return section(
-        "trust",
-        "Can it be trusted?",
+    return [
         *_convergence(found),
         *_overfitting(found),
         *_sensitivity(found),
@@ -48,7 +46,7 @@ def trust(found: Findings) -> Html:
         picture(found, "checks"),
         tag("h3", "What the data taught"),
         picture(found, "prior_posterior"),
-    )
+    ]
 
 
 def _heading(part: tuple[str, str]) -> Html:

@@ -254,6 +254,20 @@ def test_a_killed_flow_goes_on_to_the_same_end(flows, tmp_path, monkeypatch, rec
         assert after.reason == before.reason
 
 
+def test_a_killed_flow_keeps_the_fit_that_it_began_with(flows, tmp_path):
+    def flow(journal, resume=()):
+        return run.run_flow(flows.first, jax.random.key(4), 1, SETTINGS, resume=resume, journal=journal)
+
+    with inference():
+        hasty = SETTINGS._replace(trial=1, rounds=1)
+        short = tuple(run.run_flow(flows.first, jax.random.key(3), 1, hasty))
+        (whole,) = flow(NO_JOURNAL, short)
+        assert killed(lambda journal: flow(journal, short), tmp_path, 1)
+        (again,) = flow(Folder(tmp_path))
+    np.testing.assert_array_equal(again.history, whole.history)
+    assert again.history[0] == short[0].state.energy
+
+
 # ---------------------------------------------------------------- the trial
 
 AHEAD = [

@@ -55,13 +55,14 @@ def test_arviz_and_numpyro_live_together():
 
 
 def test_compiled_programs_are_dropped_before_the_process_runs_out_of_maps(monkeypatch, tmp_path):
+    limit = tmp_path / "max_map_count"
+    monkeypatch.setattr(devices, "MAPS_LIMIT", limit)
+    limit.write_text("1000000000\n")  # whatever this process holds by now
     double = jax.jit(lambda x: 2 * x)
     double(1.0)
     devices.make_room()
     assert double._cache_size() == 1  # room enough
-    limit = tmp_path / "max_map_count"
     limit.write_text("10\n")
-    monkeypatch.setattr(devices, "MAPS_LIMIT", limit)
     devices.make_room()
     assert double._cache_size() == 0
     assert float(double(1.0)) == 2.0

@@ -11,6 +11,7 @@ import bayesplat as bs
 from bayesplat import plots
 from bayesplat.report import report
 from bayesplat.report.findings import find
+from bayesplat.report.markup import Html
 from bayesplat.report.page import CONTENTS, page
 from bayesplat.report.pictures import picture
 from bayesplat.report.splats import splats
@@ -150,8 +151,8 @@ def test_settings_and_methods_are_those_of_the_run(document, case):
 
 
 def test_unknown_entries_of_a_newer_file_are_shown_under_their_names(monkeypatch):
-    monkeypatch.setattr(sys.modules["bayesplat.report.page"], "picture", lambda *a: "")
-    monkeypatch.setattr(sys.modules["bayesplat.report.trust"], "picture", lambda *a: "")
+    monkeypatch.setattr(sys.modules["bayesplat.report.page"], "picture", lambda *a: Html(""))
+    monkeypatch.setattr(sys.modules["bayesplat.report.trust"], "picture", lambda *a: Html(""))
     assert "brand_new</th><td>yes" in page(made(brand_new=True))
 
 

@@ -1,5 +1,10 @@
-"""One netCDF file per posterior: arrays, and the settings as JSON; written atomically, loaded fully, never pickled."""
+"""One netCDF file per posterior: arrays, and the settings as JSON; written atomically, loaded fully, never pickled.
 
+The file ends with a seal, the SHA-256 of all before it, which HDF5 does not read. It is checked before anything else:
+HDF5 itself may loop without end, or ask for any amount of memory, over a file of which a few bytes were changed.
+"""
+
+import hashlib
 import json
 import os
 from dataclasses import fields, is_dataclass
@@ -16,11 +21,15 @@ from bayesplat.atomic import write_whole
 from bayesplat.model import Specification
 
 FORMAT = "bayesplat-posterior"
-VERSION = 3
+VERSION = 4
 """Version of the file format; raised whenever an older reader would misread a file.
 
-2: chains may have weights by stacking. 3: or by evidence, and leave-one-out scores may be those of refits.
+2: chains may have weights by stacking. 3: or by evidence, and leave-one-out scores may be those of refits. 4: sealed.
 """
+
+SEAL = b"\nbayesplat sha256 "
+SEALED = len(SEAL) + 2 * hashlib.sha256().digest_size
+"""Mark of the seal, and the bytes that it takes with its digest in hexadecimal."""
 
 _KINDS: dict[str, type] = {
     kind.__name__ if module == "" else f"{module}.{kind.__name__}": kind
@@ -82,7 +91,12 @@ def write(tree: xr.DataTree, settings: dict[str, Any], path: str | os.PathLike[s
     """
     marked = tree.copy()
     marked.attrs = {"format": FORMAT, "format_version": VERSION, "settings": json.dumps(settings)}
-    write_whole(Path(path), lambda beside: marked.to_netcdf(beside, engine="h5netcdf"))
+
+    def put(beside: Path) -> None:
+        marked.to_netcdf(beside, engine="h5netcdf")
+        seal(beside)
+
+    write_whole(Path(path), put)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[xr.DataTree, dict[str, Any]]:
@@ -93,7 +107,13 @@ def read(path: str | os.PathLike[str]) -> tuple[xr.DataTree, dict[str, Any]]:
     source = Path(path)
     if not source.is_file():
         raise BayesplatError(f"Expected a result file at {source}, got {'a folder' if source.is_dir() else 'nothing'}.")
-    settings = _settings(source)
+    try:
+        unbroken = _unbroken(source)
+    except OSError as error:
+        raise BayesplatError(f"Cannot read {source}: {error.strerror}.") from error
+    if unbroken is False:
+        raise _damaged(source)
+    settings = _settings(source, sealed=unbroken is True)
     try:
         with xr.open_datatree(source, engine="h5netcdf") as opened:
             return opened.load(), settings
@@ -101,7 +121,34 @@ def read(path: str | os.PathLike[str]) -> tuple[xr.DataTree, dict[str, Any]]:
         raise _damaged(source) from error
 
 
-def _settings(source: Path) -> dict[str, Any]:
+def seal(path: Path) -> None:
+    """Put the seal at the end of a file that has none."""
+    with path.open("ab") as file:
+        file.write(SEAL + _digest(path, path.stat().st_size))
+
+
+def _unbroken(path: Path) -> bool | None:
+    """Whether the file is as it was sealed; None if it has no seal."""
+    content = path.stat().st_size - SEALED
+    if content < 0:
+        return None
+    with path.open("rb") as file:
+        file.seek(content)
+        mark, digest = file.read(len(SEAL)), file.read()
+    return digest == _digest(path, content) if mark == SEAL else None
+
+
+def _digest(path: Path, size: int) -> bytes:
+    """SHA-256 of the first bytes of a file, in hexadecimal, block by block."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (block := file.read(min(size, 1 << 20))):
+            total.update(block)
+            size -= len(block)
+    return total.hexdigest().encode()
+
+
+def _settings(source: Path, sealed: bool) -> dict[str, Any]:
     try:
         with h5py.File(source, "r") as file:
             attrs = {name: file.attrs[name] for name in ("format", "format_version", "settings") if name in file.attrs}
@@ -117,8 +164,10 @@ def _settings(source: Path) -> dict[str, Any]:
         raise BayesplatError(
             f"{source} has format version {version}, this bayesplat reads up to {VERSION}; upgrade bayesplat."
         )
+    if version >= 4 and not sealed:
+        raise _damaged(source)
     return settings
 
 
 def _damaged(source: Path) -> BayesplatError:
-    return BayesplatError(f"{source} is damaged or not a result file: it cannot be read; restore it or fit again.")
+    return BayesplatError(f"{source} is damaged, changed by something else, or not a result file; restore it or fit again.")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tracemalloc
 
 import h5py
 import made_up
@@ -64,6 +65,7 @@ def edit(**attributes):
     def change(path):
         with h5py.File(path, "r+") as file:
             file.attrs.update(attributes)
+        io.seal(path)  # HDF5 has cut the old one off
 
     return change
 
@@ -72,6 +74,7 @@ def drop(group):
     def change(path):
         with h5py.File(path, "r+") as file:
             del file[group]
+        io.seal(path)
 
     return change
 
@@ -81,6 +84,12 @@ def foreign_class(path):
         settings = json.loads(file.attrs["settings"])
         settings["spec"]["prior"]["is"] = "os.system"
         file.attrs["settings"] = json.dumps(settings)
+    io.seal(path)
+
+
+def edit_without_seal(path):
+    edit(x=1)(path)
+    path.write_bytes(path.read_bytes()[: -io.SEALED])
 
 
 DAMAGE = {
@@ -91,6 +100,7 @@ DAMAGE = {
     "newer": (edit(format_version=io.VERSION + 1), "upgrade bayesplat"),
     "no json": (edit(settings="{"), "is damaged"),
     "no posterior": (drop("posterior"), "lacks posterior"),
+    "changed by another program": (edit_without_seal, "is damaged"),
     "a class of its own": (foreign_class, "settings cannot be read"),
     "missing": (lambda path: path.unlink(), "got nothing"),
 }
@@ -106,6 +116,49 @@ def test_damaged_files_are_refused_by_name(saved, tmp_path, case):
         bs.load(path)
     assert message in str(caught.value)
     assert "harmed.nc" in str(caught.value)
+
+
+def test_a_file_from_before_there_were_seals_is_read(saved, tmp_path):
+    path = tmp_path / "old.nc"
+    shutil.copy(saved[1], path)
+    edit(format_version=3)(path)
+    path.write_bytes(path.read_bytes()[: -io.SEALED])
+    assert bs.load(path).spec == saved[0].spec
+
+
+def mutate(content, rng):
+    """The content with a few bits flipped, bytes set, blocks emptied or copied elsewhere, or its end lost."""
+    changed = np.frombuffer(content, np.uint8).copy()
+    at = rng.integers(changed.size, size=rng.choice([1, 2, 8]))
+    size = rng.choice([8, 64, 512])
+    match rng.integers(5):
+        case 0:
+            changed[at] ^= np.uint8(1) << rng.integers(8, size=at.size, dtype=np.uint8)
+        case 1:
+            changed[at] = rng.choice([0, 127, 128, 255], at.size)
+        case 2:
+            changed[at[0] : at[0] + size] = 0
+        case 3:
+            block = changed[at[-1] : at[-1] + size].copy()
+            changed[at[0] : at[0] + size][: block.size] = block[: changed.size - at[0]]
+        case 4:
+            changed = changed[: at[0]]
+    return changed.tobytes()
+
+
+def test_mutated_files_are_refused(saved, tmp_path):
+    content, path = saved[1].read_bytes(), tmp_path / "harmed.nc"
+    tracemalloc.start()
+    for seed in range(500):
+        changed = mutate(content, np.random.default_rng(seed))
+        path.write_bytes(changed)
+        if changed == content:
+            continue  # zeros to zeros
+        with pytest.raises(bs.BayesplatError, match=r"harmed\.nc is (damaged|not a bayesplat)"):
+            bs.load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 * len(content)
 
 
 def test_a_folder_that_is_not_there_is_named(saved, tmp_path):

@@ -170,4 +170,4 @@ def _settings(source: Path, sealed: bool) -> dict[str, Any]:
 
 
 def _damaged(source: Path) -> BayesplatError:
-    return BayesplatError(f"{source} is damaged, changed by something else, or not a result file; restore it or fit again.")
+    return BayesplatError(f"{source} is damaged, changed since, or not a result file; restore it or fit again.")

@@ -84,8 +84,7 @@ anything = st.one_of(
 def test_what_is_no_table_is_refused(x, y):
     try:
         data = bs.tables.as_data(x, y)
-    except bs.BayesplatError as error:
-        assert "Expected" in str(error)
-    else:
-        assert np.isfinite(data.x).all()
-        assert data.x.shape[0] == data.y.size > 0
+    except bs.BayesplatError:
+        return
+    assert np.isfinite(data.x).all()
+    assert data.x.shape[0] == data.y.size > 0

@@ -47,8 +47,8 @@ def _curves(ax: Axes, drawn: PriorPredictive) -> None:
         ax.plot(x, draw, color=style.CYCLE[i % 6], lw=0.8, alpha=0.7, label="draws of f" if i == 0 else None)
     ax.set_xlim(*style.span(x))
     ax.set_ylim(*_reach(f))
-    ax.set_xlabel(drawn.names[0])
-    ax.set_ylabel(drawn.names[-1])
+    ax.set_xlabel(style.wrap(drawn.names[0], 70))
+    ax.set_ylabel(style.wrap(drawn.names[-1], 40))
 
 
 def _reach(f: Float[np.ndarray, "s n"]) -> tuple[float, float]:
@@ -68,11 +68,11 @@ def _maps(drawn: PriorPredictive, maps: int, ax: Axes | None) -> Figure:
             *drawn.x.T, c=drawn.f[i], vmin=low, vmax=high, s=10, lw=0, cmap="viridis", label="inputs"
         )
         panel.set_title(f"prior draw {i + 1}")
-        panel.set_xlabel(drawn.names[0])
-        panel.set_ylabel(drawn.names[1])
+        panel.set_xlabel(style.wrap(drawn.names[0], 34))
+        panel.set_ylabel(style.wrap(drawn.names[1], 34))
         if i == maps - 1:
             bar = figure.colorbar(points, ax=panels, extend="both")
-            bar.set_label(drawn.names[-1])
+            bar.set_label(style.wrap(drawn.names[-1], 38))
     for panel in panels[maps:]:
         panel.set_visible(False)
     return figure
@@ -85,5 +85,5 @@ def _distributions(ax: Axes, drawn: PriorPredictive) -> None:
         ax.step(np.sort(draw), levels, where="post", color=style.CYCLE[i % 6], lw=0.8, alpha=0.7, label=label)
     ax.set_xlim(*_reach(drawn.f))
     ax.set_ylim(0, 1)
-    ax.set_xlabel(drawn.names[-1])
+    ax.set_xlabel(style.wrap(drawn.names[-1], 70))
     ax.set_ylabel("share of inputs with f below")

@@ -80,8 +80,8 @@ def legend(ax: Axes, own: bool, columns: int = 3) -> None:
 
 
 def wrap(text: str, width: int) -> str:
-    """Text in lines of at most `width` letters, breaks in it kept."""
-    return "\n".join(textwrap.fill(line, width) for line in text.splitlines())
+    """Text in lines of at most `width` letters, breaks in it kept, and a dollar a dollar: prices are no formulas."""
+    return "\n".join(textwrap.fill(line, width) for line in text.splitlines()).replace("$", r"\$")
 
 
 def dots(

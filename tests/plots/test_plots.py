@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import rcParams
+from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 
 import bayesplat as bs
 from bayesplat import plots
+from bayesplat.plots import style
 from bayesplat.regression import PriorPredictive
 from tests.made_up import INPUTS, OUTPUT, K, N
 
@@ -221,6 +223,13 @@ def test_one_axes_for_several_panels_is_refused(posterior):
 def test_an_impossible_probability_is_refused(posterior):
     with pytest.raises(bs.BayesplatError, match="`prob` strictly between 0 and 1"):
         plots.bands(posterior(1), prob=(0.5, 90.0))
+
+
+@pytest.mark.parametrize("name", ["cost ($)", "from $10 to $20", "$\\nope$", r"escaped \$5"])
+def test_dollars_are_dollars(name):
+    wrapped = style.wrap(name, 40)
+    assert not is_math_text(wrapped)
+    assert wrapped.replace(r"\$", "$") == name  # as matplotlib does with text that is no formula
 
 
 def test_a_notebook_can_show_the_figure(point_fit):

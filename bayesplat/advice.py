@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
+from bayesplat._lazy import pd
 from bayesplat.diagnostics.overfitting import ACTIVE
 from bayesplat.regression import PriorPredictive, SplatModel
 from bayesplat.tables import as_data
@@ -17,13 +17,13 @@ NEXT = "Look at draws with plots.prior(advice.prior); if none could be your data
 class Advice:
     """What the prior expects of f, and how to change it."""
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     """One row per quantity, with its unit: 5%, 50% and 95% quantiles over prior draws."""
     sentences: tuple[str, ...]
     prior: PriorPredictive
     """The draws behind the table: `bs.plots.prior(advice.prior)` shows them."""
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The table."""
         return self.table
 
@@ -72,7 +72,7 @@ def _turns(x: Float[np.ndarray, " n"], f: Float[np.ndarray, "s n"], least: float
     return np.add(ups, downs).astype(float)
 
 
-def _size(table: pd.DataFrame, sd: float, output: str) -> str:
+def _size(table: "pd.DataFrame", sd: float, output: str) -> str:
     row = table.loc[f"sd of y over the data, {output}"]
     low, high = float(row["5%"]), float(row["95%"])
     within = low <= sd <= high
@@ -82,7 +82,7 @@ def _size(table: pd.DataFrame, sd: float, output: str) -> str:
     )
 
 
-def _widths(table: pd.DataFrame, x: Float[np.ndarray, "n d"], inputs: tuple[str, ...]) -> list[str]:
+def _widths(table: "pd.DataFrame", x: Float[np.ndarray, "n d"], inputs: tuple[str, ...]) -> list[str]:
     """For every input: the shortest features that the prior expects, beside what data so far apart can show."""
     found, (n, d) = [], x.shape
     for name, extent in zip(inputs, np.ptp(x, axis=0), strict=True):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from bayesplat._checks import require
+from bayesplat._lazy import pd
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import active_splats, overfitting
 from bayesplat.diagnostics.stacking import stacking_weights
@@ -21,13 +21,13 @@ UNTRUSTED = 0.1
 class Comparison:
     """Models ranked by LOO, and a sentence on whether the ranking means anything."""
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     """One row per model, best first: elpd_loo, se, elpd_diff, dse (of the difference to the best), p_loo, active
     splats, bad_k, weight (stacking), seconds; elpd_test and se_test where test data were given; log_evidence where all
     were sampled by SMC."""
     verdict: str
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The table."""
         return self.table
 
@@ -91,7 +91,7 @@ def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
             )
 
 
-def _verdict(table: pd.DataFrame, n: int) -> str:
+def _verdict(table: "pd.DataFrame", n: int) -> str:
     best, gaps = repr(table.index[0]), table.iloc[1:]
     bad = int(table["bad_k"].iloc[0])
     if bad > UNTRUSTED * n:

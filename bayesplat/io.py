@@ -13,10 +13,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-import xarray as xr
 
 from bayesplat import likelihoods, mothers, priors
 from bayesplat._checks import BayesplatError
+from bayesplat._lazy import xr
 from bayesplat.atomic import write_whole
 from bayesplat.model import Specification
 
@@ -84,7 +84,7 @@ def _from_json(value: Any) -> Any:
     return value
 
 
-def write(tree: xr.DataTree, settings: dict[str, Any], path: str | os.PathLike[str]) -> None:
+def write(tree: "xr.DataTree", settings: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Write a tree and settings to a file, whole or not at all.
 
     Raises BayesplatError, naming the path, when it cannot be written.
@@ -99,7 +99,7 @@ def write(tree: xr.DataTree, settings: dict[str, Any], path: str | os.PathLike[s
     write_whole(Path(path), put)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[xr.DataTree, dict[str, Any]]:
+def read(path: str | os.PathLike[str]) -> "tuple[xr.DataTree, dict[str, Any]]":
     """The tree and settings of a file, loaded fully; the file is closed.
 
     Raises BayesplatError, naming the file, when it is missing, damaged, foreign or of a newer format.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from bayesplat._checks import fraction, require
+from bayesplat._lazy import pd
 from bayesplat.progress import display
 from bayesplat.regression import SplatModel
 from bayesplat.results import Posterior
@@ -56,7 +56,7 @@ class KFold:
     def _scored(self) -> Float[np.ndarray, " m"]:
         return self.log_density[~np.isnan(self.log_density)]
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """One row per datum: fold, log_density, covered."""
         return pd.DataFrame({"fold": self.fold, "log_density": self.log_density, "covered": self.covered})
 

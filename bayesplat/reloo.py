@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from bayesplat._checks import require
+from bayesplat._lazy import xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import leave_one_out
 from bayesplat.kfold import refit

@@ -7,12 +7,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 from jaxtyping import Float
 
 from bayesplat import io
 from bayesplat._checks import BayesplatError, fraction, one_of, require
+from bayesplat._lazy import pd, xr
 from bayesplat._typing import Sites
 from bayesplat.devices import inference
 from bayesplat.diagnostics.convergence import Convergence, convergence
@@ -49,7 +48,7 @@ class Posterior:
     scaling: Scaling
     names: tuple[str, ...]
     """Names of the inputs, then of the output."""
-    data: xr.DataTree
+    data: "xr.DataTree"
     """ArviZ DataTree with every group of `GROUPS`; dimensions obs, splat, input, chain, draw."""
     info: Mapping[str, Any]
     """How the draws were made: method, seed, settings, versions, seconds."""
@@ -93,7 +92,7 @@ class Posterior:
         """Does the fit follow the noise? LOO, active splats, calibration, suspicious splats, in words."""
         return overfitting(self.data)
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> "pd.DataFrame":
         """The draws as a table: one row a draw, one column a number, as "sigma" or "b[0, time]"."""
         return draws_table(self.data)
 

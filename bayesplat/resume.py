@@ -4,10 +4,9 @@ import os
 from inspect import signature
 from pathlib import Path
 
-import pandas as pd
-
 from bayesplat import io
 from bayesplat._checks import BayesplatError, require
+from bayesplat._lazy import pd
 from bayesplat.checkpoint import MANIFEST, Folder, read_manifest
 from bayesplat.flow.result import PointFit
 from bayesplat.regression import SplatModel

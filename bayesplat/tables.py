@@ -4,11 +4,10 @@ import re
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 from jaxtyping import Float
 
 from bayesplat._checks import BayesplatError, require
+from bayesplat._lazy import pd, xr
 
 
 class Data(NamedTuple):

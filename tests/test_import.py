@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
-SLOW = ("arviz", "arviz_plots", "arviz_stats", "blackjax", "matplotlib", "scipy.signal", "scipy.stats", "sklearn")
+SLOW = (
+    *("arviz", "arviz_plots", "arviz_stats", "blackjax", "matplotlib"),
+    *("pandas", "scipy.signal", "scipy.stats", "sklearn", "xarray"),
+)
 
 CODE = f"""
 import logging, sys, warnings

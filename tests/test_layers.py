@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 LAYERS = {
-    0: ["_typing", "_checks", "devices", "progress"],
+    0: ["_typing", "_checks", "_lazy", "devices", "progress"],
     1: ["atomic", "mothers", "scales", "scaling", "symptoms", "tables", "threads"],
     2: ["checkpoint", "measure"],
     3: ["evaluate", "trend"],

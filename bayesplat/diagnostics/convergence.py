@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 
+from bayesplat._lazy import pd, xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.pool import chain_weights
@@ -45,7 +44,7 @@ class Convergence:
 
     method: str
     """"nuts", "smc", "svi" or "laplace"."""
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     """Rows f (worst point), sigma and log density; columns r_hat, ess_bulk, ess_tail."""
     failures: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -64,7 +63,7 @@ class Convergence:
         """Whether nothing failed."""
         return not self.failures
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The table of statistics."""
         return self.table
 
@@ -85,7 +84,7 @@ class Convergence:
     __repr__ = __str__
 
 
-def convergence(tree: xr.DataTree, method: str) -> Convergence:
+def convergence(tree: "xr.DataTree", method: str) -> Convergence:
     """Judge a fit from its DataTree."""
     if method in APPROXIMATE:
         return _approximation(tree, method)
@@ -107,7 +106,7 @@ def convergence(tree: xr.DataTree, method: str) -> Convergence:
     return Convergence("nuts", table, failures, notes, divergences, bfmi, depth)
 
 
-def _table(tree: xr.DataTree) -> pd.DataFrame:
+def _table(tree: "xr.DataTree") -> "pd.DataFrame":
     import arviz as az
 
     judged = _judged(tree)
@@ -124,14 +123,14 @@ def _table(tree: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def worst_r_hat(tree: xr.DataTree) -> float:
+def worst_r_hat(tree: "xr.DataTree") -> float:
     """R-hat of f at its worst design point; NaN if it has none, as with a single chain."""
     import arviz as az
 
     return float(az.rhat(_judged(tree))["f"].max(skipna=False))
 
 
-def _judged(tree: xr.DataTree) -> xr.Dataset:
+def _judged(tree: "xr.DataTree") -> "xr.Dataset":
     posterior = group(tree, "posterior")
     n = posterior.sizes["obs"]
     design = np.unique(np.linspace(0, n - 1, min(n, DESIGN)).astype(int))
@@ -143,7 +142,7 @@ def _bfmi(energy: np.ndarray) -> np.ndarray:
     return np.square(np.diff(energy, axis=1)).mean(1) / np.maximum(energy.var(1), 1e-300)
 
 
-def _disagreement(table: pd.DataFrame, tree: xr.DataTree, method: str) -> tuple[str, ...]:
+def _disagreement(table: "pd.DataFrame", tree: "xr.DataTree", method: str) -> tuple[str, ...]:
     failures, weights = [], chain_weights(tree)
     chains = weights.size
     if chains < 2:
@@ -185,7 +184,7 @@ def _uncertain(found: Evidence) -> tuple[str, ...]:
     )
 
 
-def _approximation(tree: xr.DataTree, method: str) -> Convergence:
+def _approximation(tree: "xr.DataTree", method: str) -> Convergence:
     stats = group(tree, "sample_stats")
     khat = max(pareto_khat(each) for each in (stats["lp"] - stats["log_q"]).values)
     failures = ()

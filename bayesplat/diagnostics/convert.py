@@ -1,9 +1,8 @@
 """From draws to one ArviZ DataTree of NumPy arrays, in the user's units, with named dimensions."""
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 
+from bayesplat._lazy import pd, xr
 from bayesplat._typing import Sites
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Specification
@@ -70,7 +69,7 @@ def to_datatree(
     rows: np.ndarray,
     names: tuple[str, ...],
     field: NoiseField,
-) -> xr.DataTree:
+) -> "xr.DataTree":
     """All groups of a fit: `rows` are the positions of the observed data in what the user passed.
 
     `log_likelihood` is log p(y_i | f_i, noise); the group `loo_predictive` holds log p(y_i | y_-i, theta) with the
@@ -120,12 +119,12 @@ def _host(content: Sites) -> dict[str, np.ndarray]:
     return {name: np.array(value) for name, value in content.items()}
 
 
-def group(tree: xr.DataTree, name: str) -> xr.Dataset:
+def group(tree: "xr.DataTree", name: str) -> "xr.Dataset":
     """One group of a tree as a plain dataset."""
     return tree[name].to_dataset()  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def draws_table(tree: xr.DataTree) -> pd.DataFrame:
+def draws_table(tree: "xr.DataTree") -> "pd.DataFrame":
     """Draws of the posterior as rows (chain, draw), one column a number."""
     import arviz_base
 

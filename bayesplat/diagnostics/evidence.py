@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Float
 from scipy.special import softmax
 
+from bayesplat._lazy import xr
 from bayesplat.diagnostics.convert import group
 
 
@@ -20,7 +20,7 @@ class Evidence(NamedTuple):
         return f"log evidence {self.log:.2f} (standard error {self.error:.2f})"
 
 
-def with_evidence(tree: xr.DataTree, log_evidence: Float[np.ndarray, " runs"]) -> xr.DataTree:
+def with_evidence(tree: "xr.DataTree", log_evidence: Float[np.ndarray, " runs"]) -> "xr.DataTree":
     """The tree with log p(y) of every run in a group `evidence`, and the run's weight, which is its share of it."""
     chains = group(tree, "posterior")["chain"]
     columns = {"log_evidence": ("chain", log_evidence), "weight": ("chain", softmax(log_evidence))}
@@ -29,7 +29,7 @@ def with_evidence(tree: xr.DataTree, log_evidence: Float[np.ndarray, " runs"]) -
     return whole
 
 
-def evidence(tree: xr.DataTree) -> Evidence:
+def evidence(tree: "xr.DataTree") -> Evidence:
     """The log of the mean over runs, each of which is unbiased for p(y); NaN error for a single run."""
     log_z = group(tree, "evidence")["log_evidence"].values
     runs, log_mean = log_z.size, float(np.logaddexp.reduce(log_z)) - np.log(log_z.size)

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Bool, Float
 from scipy.special import logsumexp
 
+from bayesplat._lazy import xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.pool import chain_weights
 
@@ -46,7 +46,7 @@ class LeaveOneOut(NamedTuple):
         return int(self.bad.sum())
 
 
-def leave_one_out(tree: xr.DataTree) -> LeaveOneOut:
+def leave_one_out(tree: "xr.DataTree") -> LeaveOneOut:
     """Scores from the integrated predictive: weights proportional to 1 / p(y_i | y_-i, theta).
 
     Where chains were stacked, scores are those of the weighted mixture of their predictives (yao2022). Exact scores of
@@ -60,7 +60,7 @@ def leave_one_out(tree: xr.DataTree) -> LeaveOneOut:
     return loo._replace(elpd_i=np.where(known, exact, loo.elpd_i), khat=np.where(known, 0.0, loo.khat))
 
 
-def _importance_sampled(tree: xr.DataTree) -> LeaveOneOut:
+def _importance_sampled(tree: "xr.DataTree") -> LeaveOneOut:
     scores, weights = group(tree, "loo_predictive"), chain_weights(tree)
     if "stacking" not in tree.children:
         return smoothed(scores, weights)
@@ -73,7 +73,7 @@ def _importance_sampled(tree: xr.DataTree) -> LeaveOneOut:
     return LeaveOneOut(elpd_i, np.max([loo.khat for loo in each], axis=0), each[0].good_k, np.clip(pit, 0.0, 1.0))
 
 
-def smoothed(scores: xr.Dataset, weights: Float[np.ndarray, " chains"] | None = None) -> LeaveOneOut:
+def smoothed(scores: "xr.Dataset", weights: Float[np.ndarray, " chains"] | None = None) -> LeaveOneOut:
     """Scores of one sample, the draws of every chain with the chain's weight (by default alike)."""
     log_density = _draws_last(scores["y"])
     draws = log_density.shape[1]
@@ -86,7 +86,7 @@ def smoothed(scores: xr.Dataset, weights: Float[np.ndarray, " chains"] | None = 
     return LeaveOneOut(elpd_i, khat, min(1 - 1 / np.log10(draws), 0.7), np.clip(pit, 0.0, 1.0))
 
 
-def _weights(log_ratio: np.ndarray, by_chain: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+def _weights(log_ratio: np.ndarray, by_chain: "xr.DataArray") -> tuple[np.ndarray, np.ndarray]:
     """Smoothed log weights (n, s) from minus the raw ones, and k-hat (n,); NaN, and raw weights, for too few draws."""
     from arviz_stats.base.array import array_stats
 
@@ -102,11 +102,11 @@ def distinct(log_density: np.ndarray) -> np.ndarray:
     return log_density + 1e-9 * np.linspace(0.0, 1.0, log_density.shape[-1])
 
 
-def _draws_last(array: xr.DataArray) -> np.ndarray:
+def _draws_last(array: "xr.DataArray") -> np.ndarray:
     return array.stack(sample=("chain", "draw")).transpose("obs", "sample").values
 
 
-def _relative_efficiency(log_density: xr.DataArray) -> float:
+def _relative_efficiency(log_density: "xr.DataArray") -> float:
     """Effective over actual draws, averaged over data."""
     import arviz as az
 

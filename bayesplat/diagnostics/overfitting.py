@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 from jaxtyping import Int
 from scipy.special import logsumexp
 
+from bayesplat._lazy import pd, xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import LeaveOneOut, leave_one_out
 from bayesplat.diagnostics.pool import pooled
@@ -31,10 +30,10 @@ SENSITIVITY = {
 class Overfitting:
     """Overfitting statistics and one plain sentence for each sign of it."""
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     loo: LeaveOneOut
     signs: tuple[str, ...]
-    sensitivity: pd.DataFrame
+    sensitivity: "pd.DataFrame"
     """How f and sigma depend on each block of the prior and on the likelihood: see `sensitivity`."""
     notes: tuple[str, ...]
     """On which blocks of the prior the answer depends, with advice; no fault by itself."""
@@ -44,7 +43,7 @@ class Overfitting:
         """Whether there is no sign of overfitting."""
         return not self.signs
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The table of statistics."""
         return self.table
 
@@ -57,18 +56,18 @@ class Overfitting:
     __repr__ = __str__
 
 
-def active_splats(tree: xr.DataTree) -> float:
+def active_splats(tree: "xr.DataTree") -> float:
     """Expected number of splats whose term matters to f on the data."""
     return float(active_counts(tree, pooled(tree, "posterior")).mean())
 
 
-def active_counts(tree: xr.DataTree, draws: xr.Dataset) -> Int[np.ndarray, " s"]:
+def active_counts(tree: "xr.DataTree", draws: "xr.Dataset") -> Int[np.ndarray, " s"]:
     """Number of such splats in every draw, be it of the posterior or of the prior."""
     sd = float(group(tree, "observed_data")["y"].std()) or 1.0
     return (draws["contribution"] > ACTIVE * sd).sum("splat").values
 
 
-def overfitting(tree: xr.DataTree) -> Overfitting:
+def overfitting(tree: "xr.DataTree") -> Overfitting:
     """Judge a fit from its DataTree."""
     from scipy.stats import kstest
 

@@ -1,13 +1,13 @@
 """Chains joined into one sample, in proportion to their weights: what every number about a posterior is made from."""
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Float, Int
 
+from bayesplat._lazy import xr
 from bayesplat.diagnostics.convert import group
 
 
-def chain_weights(tree: xr.DataTree) -> Float[np.ndarray, " chains"]:
+def chain_weights(tree: "xr.DataTree") -> Float[np.ndarray, " chains"]:
     """Weight of every chain: equal, unless chains disagreed and were stacked, or know their share of the evidence."""
     for source in ("stacking", "evidence"):
         if source in tree.children:
@@ -16,7 +16,7 @@ def chain_weights(tree: xr.DataTree) -> Float[np.ndarray, " chains"]:
     return np.full(chains, 1 / chains)
 
 
-def pooled(tree: xr.DataTree, name: str) -> xr.Dataset:
+def pooled(tree: "xr.DataTree", name: str) -> "xr.Dataset":
     """One group with its chains joined along a first axis `sample`."""
     chains, weights = group(tree, name), chain_weights(tree)
     joined = chains.stack(sample=("chain", "draw")).transpose("sample", ...)

@@ -5,9 +5,8 @@ import io
 import warnings
 
 import numpy as np
-import pandas as pd
-import xarray as xr
 
+from bayesplat._lazy import pd, xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import FEWEST, distinct
 from bayesplat.diagnostics.pool import pooled
@@ -36,7 +35,7 @@ ADVICE = {
 }
 
 
-def sensitivity(tree: xr.DataTree) -> pd.DataFrame:
+def sensitivity(tree: "xr.DataTree") -> "pd.DataFrame":
     """Sensitivity of f (mean over the design) and sigma to each block of the prior (v, A, b, noise) and the likelihood.
 
     Change of the distribution (cumulative Jensen-Shannon distance) for one doubling of the block's log density, by
@@ -56,7 +55,7 @@ def sensitivity(tree: xr.DataTree) -> pd.DataFrame:
     return pd.DataFrame({**rows, "likelihood": _psense(judged, "log_likelihood", log_likelihood)}).T
 
 
-def notes(table: pd.DataFrame) -> tuple[str, ...]:
+def notes(table: "pd.DataFrame") -> tuple[str, ...]:
     """One sentence for every block of the prior that f or sigma depends on."""
     found = []
     for block, advice in ADVICE.items():
@@ -66,7 +65,7 @@ def notes(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _judged(tree: xr.DataTree) -> dict[str, np.ndarray]:
+def _judged(tree: "xr.DataTree") -> dict[str, np.ndarray]:
     """Draws of f at a few design points and of sigma, as one chain."""
     posterior = pooled(tree, "posterior")
     n = group(tree, "posterior").sizes["obs"]

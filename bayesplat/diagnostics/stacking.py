@@ -1,10 +1,10 @@
 """Chains that keep to different explanations, weighted by what they predict instead of averaged blindly (yao2022)."""
 
 import numpy as np
-import xarray as xr
 from jaxtyping import Float
 from scipy.special import logsumexp, softmax
 
+from bayesplat._lazy import xr
 from bayesplat.diagnostics.convergence import worst_r_hat
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import FEWEST, smoothed
@@ -17,7 +17,7 @@ WORTH = 5.0
 data, by about as much, and plain stacking then predicts new data worse than the plain average."""
 
 
-def stacked(tree: xr.DataTree) -> xr.DataTree:
+def stacked(tree: "xr.DataTree") -> "xr.DataTree":
     """The tree with the weight of every chain in a group `stacking`, if long enough chains disagree about f."""
     scores = group(tree, "loo_predictive")
     if scores.sizes["draw"] < FEWEST or not (worst_r_hat(tree) > APART):

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 from bayesplat import symptoms
+from bayesplat._lazy import pd
 from bayesplat.devices import inference
 from bayesplat.evaluate import heights
 from bayesplat.measure import SplatMeasure
@@ -19,7 +19,7 @@ AGREE = 2.0
 class FitReport:
     """Symptoms of a point fit, and one plain sentence for each that matters."""
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     signs: tuple[str, ...]
 
     @property
@@ -27,7 +27,7 @@ class FitReport:
         """Whether nothing failed."""
         return not self.signs
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> "pd.DataFrame":
         """The table."""
         return self.table
 

@@ -3,8 +3,8 @@
 import math
 
 import numpy as np
-import pandas as pd
 
+from bayesplat._lazy import pd
 from bayesplat.diagnostics.convergence import (
     APPROXIMATE,
     BFMI_LIMIT,
@@ -67,7 +67,7 @@ def _convergence(found: Findings) -> list[Html]:
     return [*parts, *(paragraph(prose(words)) for words in report.notes)]
 
 
-def _statistics(statistics: pd.DataFrame) -> Html:
+def _statistics(statistics: "pd.DataFrame") -> Html:
     """R-hat and effective draws, failures marked in words."""
     values = statistics[["r_hat", "ess_bulk", "ess_tail"]].to_numpy().tolist()
     rows = [

@@ -1,0 +1,24 @@
+"""Libraries of tables, imported when first used: they take longer to import than everything else that a fit needs.
+
+Annotations that name them are quoted, as these would use them at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+
+class _Library:
+    """A module that imports itself when an attribute is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
+
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+else:
+    pd, xr = _Library("pandas"), _Library("xarray")

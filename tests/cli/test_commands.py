@@ -1,7 +1,10 @@
 """Commands on real posteriors: what they print and write."""
 
+import os
 import shlex
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -47,6 +50,21 @@ def test_help_lists_the_commands(arguments):
     result = run(*arguments)
     assert result.exit_code == 0
     assert all(name in result.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("bayesplat fi", {"fit"}),
+        ("bayesplat fit data.csv --pr", {"--prior"}),
+        ("bayesplat fit data.csv --prior ho", {"horseshoe"}),
+    ],
+)
+def test_the_shell_can_complete(typed, offered):
+    asked = {"_BAYESPLAT_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    program = [sys.executable, "-c", "import sys; sys.argv = ['bayesplat']; from bayesplat.cli.app import main; main()"]
+    done = subprocess.run(program, env=os.environ | asked, capture_output=True, text=True, check=False)
+    assert set(done.stdout.split()) == offered, done.stderr
 
 
 def test_version():

@@ -132,7 +132,7 @@ def test_every_entry_has_a_heading_of_its_own():
 # ---------------------------------------------------------------- numbers and commands
 
 # pages that hold what was measured, and pages that repeat it
-MEASURED = [ROOT / "README.md", *(DOCS / f"{name}.md" for name in ("calibration", "priors", "paper"))]
+MEASURED = [ROOT / "README.md", *(DOCS / f"{name}.md" for name in ("calibration", "compose", "priors", "paper"))]
 MEASURED += sorted((DOCS / "paper").glob("*.md"))
 REPEATED = ["benchmarks.md", "choose.md", "gallery.md"]
 

@@ -31,7 +31,7 @@ def main(out: Path, quick: bool) -> None:
     print(f"MSE to the truth of the point fit {np.mean((fit.predict(x_new) - truth) ** 2):.2e}")
     out.mkdir(parents=True, exist_ok=True)
     bs.plots.splats(fit).savefig(out / "surface_splats.png", dpi=150)
-    for method in ("nuts",) if quick else ("nuts", "smc"):
+    for method in ("nuts", "smc"):
         post = model.sample(data.x, data.y, method=method, start=fit, **budget)
         pred = post.predict(x_new, prob=0.9)
         covered = np.mean((pred.lower <= truth) & (truth <= pred.upper))

@@ -1,4 +1,4 @@
-"""Libraries of tables, imported when first used: they take longer to import than everything else that a fit needs.
+"""Libraries of tables, imported when first used: they would be most of what `import bayesplat` takes.
 
 Annotations that name them are quoted, as these would use them at once.
 """

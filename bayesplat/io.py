@@ -1,7 +1,7 @@
 """One netCDF file per posterior: arrays, and the settings as JSON; written atomically, loaded fully, never pickled.
 
 The file ends with a seal, the SHA-256 of all before it, which HDF5 does not read. It is checked before anything else:
-HDF5 itself may loop without end, or ask for any amount of memory, over a file of which a few bytes were changed.
+HDF5 itself may not come back from a file of which a few bytes were changed.
 """
 
 import hashlib

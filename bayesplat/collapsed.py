@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Key
 
@@ -28,6 +28,47 @@ class Collapsed(NamedTuple):
     observed: Float[AnyArray, " n"]  # 1 where y is observed, 0 where it is missing
 
 
+class Weighted(NamedTuple):
+    """Features and y in units of the noise, with their inner products: all that a factor needs besides the scales."""
+
+    features: Float[jax.Array, "n r"]  # rows of missing data are 0
+    residual: Float[jax.Array, " n"]
+    gram: Float[jax.Array, "r r"]
+    slope: Float[jax.Array, " r"]  # inner products with the residual
+
+
+def weigh(
+    features: Float[AnyArray, "n r"],
+    y: Float[AnyArray, " n"],
+    sd: Float[AnyArray, " n"],
+    observed: Float[AnyArray, " n"],
+) -> Weighted:
+    """Features and y in units of the noise; cost O(n r^2)."""
+    weight = observed / sd
+    columns, residual = jnp.asarray(features * weight[:, None]), jnp.asarray(y * weight)
+    return Weighted(columns, residual, columns.T @ columns, columns.T @ residual)
+
+
+def with_column(
+    weighted: Weighted, slot: Int[AnyArray, ""], column: Float[AnyArray, " n"], weight: Float[AnyArray, " n"]
+) -> Weighted:
+    """The same with another feature in one slot; cost O(n r)."""
+    new = column * weight
+    features = weighted.features.at[:, slot].set(new)
+    inner = features.T @ new
+    gram = weighted.gram.at[slot].set(inner).at[:, slot].set(inner)
+    return Weighted(features, weighted.residual, gram, weighted.slope.at[slot].set(new @ weighted.residual))
+
+
+def factor_weighted(
+    weighted: Weighted, scales: Float[AnyArray, " r"], sd: Float[AnyArray, " n"], observed: Float[AnyArray, " n"]
+) -> Collapsed:
+    """Factor the marginal covariance of y at these prior sds; cost O(n r + r^3)."""
+    chol = jnp.linalg.cholesky(jnp.eye(scales.shape[0], dtype=scales.dtype) + scales[:, None] * weighted.gram * scales)
+    half = solve_triangular(chol, scales * weighted.slope, lower=True)
+    return Collapsed(weighted.features * scales, weighted.residual, chol, half, scales, sd, observed)
+
+
 def factor(
     features: Float[AnyArray, "n r"],
     scales: Float[AnyArray, " r"],
@@ -36,10 +77,7 @@ def factor(
     observed: Float[AnyArray, " n"],
 ) -> Collapsed:
     """Factor the marginal covariance of y; cost O(n r^2 + r^3)."""
-    weight = observed / sd
-    W = features * scales[None, :] * weight[:, None]
-    residual = y * weight
-    return Collapsed(W, residual, *_cholesky(W, residual), scales, sd, observed)
+    return factor_weighted(weigh(features, y, sd, observed), scales, sd, observed)
 
 
 def _cholesky(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> tuple[AnyArray, AnyArray]:

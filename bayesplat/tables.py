@@ -94,7 +94,8 @@ def frame_like(x: object, columns: dict[str, np.ndarray]) -> Any:
         import polars
 
         return polars.DataFrame(columns)
-    return pd.DataFrame(columns, index=getattr(x, "index", None))
+    index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
+    return pd.DataFrame(columns, index=index)
 
 
 def _columns(x: object) -> list[str] | None:

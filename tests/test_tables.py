@@ -154,6 +154,7 @@ def test_frames_come_back_as_they_came_in():
     assert frame_like(pd.DataFrame({"x": ONE}, index=index), columns).index.equals(index)
     assert isinstance(frame_like(FRAMES["polars"], columns), pl.DataFrame)
     assert frame_like(TWO, columns)["mean"].tolist() == ONE.tolist()
+    assert frame_like(list(ONE), columns).index.equals(pd.RangeIndex(3))  # a list has an `index`, which is none
 
 
 def test_outputs_that_are_all_missing_are_refused():

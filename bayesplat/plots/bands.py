@@ -1,4 +1,4 @@
-"""The posterior of f with its bands: a curve, two maps, or slices."""
+"""The posterior of f with its bands: a curve, two maps, or partial dependences."""
 
 from collections.abc import Sequence
 
@@ -21,14 +21,18 @@ MAP = 40
 """Points of a map along each input."""
 
 PANELS = 6
-"""Most slices shown."""
+"""Most inputs shown."""
+
+AVERAGES = 60
+"""Points of a partial dependence."""
 
 
 def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 0.9), ax: Axes | None = None) -> Figure:
-    """Posterior mean and bands of f: against one input, as maps over two, or as slices through the medians of more.
+    """Posterior mean and bands of f: against one input, as maps over two, or averaged over the data along each of more.
 
     post: a Posterior. The picture spans `x` (m, d) or (m,), by default the data; `prob` holds the probabilities of
-    the bands, all equal-tailed, and the interval of new observations has the largest of them. `ax` is for one input.
+    the bands, all equal-tailed; against one input, the interval of new observations has the largest of them. `ax` is
+    for one input. More inputs show partial dependences, `Posterior.partial_dependence`, of the first six.
     Returns the figure. Raises BayesplatError for another object, probability or input.
     """
     post = as_posterior(post)
@@ -42,7 +46,7 @@ def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 
             return _curve(post, inputs, at, probs, ax)
         if post.n_inputs == 2:
             return _maps(post, inputs, at, probs[0])
-        return _slices(post, inputs, at, probs, panels)
+        return _partial(post, inputs, at, probs, panels)
 
 
 def _curve(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float], ax: Axes | None) -> Figure:
@@ -62,8 +66,7 @@ def _shade(
     ax: Axes, post: Posterior, x: Float[np.ndarray, "m d"], along: Float[np.ndarray, " m"], probs: list[float]
 ) -> None:
     """Mean, bands of f (widest first) and interval of new observations."""
-    shades = np.linspace(0.22, 0.5, len(probs)) if len(probs) > 1 else [0.3]
-    for prob, shade in zip(probs, shades, strict=True):
+    for prob, shade in zip(probs, _shades(probs), strict=True):
         f = post.predict(x, prob)
         ax.fill_between(
             along, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=f"{_percent(prob)} band of f"
@@ -73,6 +76,11 @@ def _shade(
     for k, edge in enumerate((new.lower, new.upper)):
         label = f"{_percent(probs[0])} interval of new data" if k == 0 else None
         ax.plot(along, edge, color=style.RED, lw=0.9, ls=(0, (5, 3)), label=label)
+
+
+def _shades(probs: list[float]) -> np.ndarray:
+    """Opacity of each band, the widest first."""
+    return np.linspace(0.22, 0.5, len(probs)) if len(probs) > 1 else np.array([0.3])
 
 
 def _percent(prob: float) -> str:
@@ -102,19 +110,20 @@ def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> F
     return figure
 
 
-def _slices(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float], panels: int) -> Figure:
+def _partial(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float], panels: int) -> Figure:
     columns = 2 if panels in (2, 4) else 3
     rows = -(-panels // columns)
     figure, axes = style.canvas(None, (7.0, 0.9 + 2.2 * rows), rows, columns, sharey=True)
-    middle = np.median(at, axis=0)
     for j, panel in enumerate(axes):
         if j >= panels:
             panel.set_visible(False)
             continue
-        grid = np.linspace(*style.span(at[:, j]), POINTS)
-        points = np.tile(middle, (POINTS, 1))
-        points[:, j] = grid
-        _shade(panel, post, points, grid, probs)
+        grid = np.linspace(*style.span(at[:, j]), AVERAGES)
+        averages = [post.partial_dependence(j, grid, prob) for prob in probs]
+        for f, shade in zip(averages, _shades(probs), strict=True):
+            label = f"{_percent(f.prob)} band of the average"
+            panel.fill_between(grid, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=label)
+        panel.plot(grid, averages[0].mean, color=style.BLUE, label="posterior mean")
         panel.plot(
             inputs[:, j],
             np.zeros(len(inputs)),
@@ -132,6 +141,6 @@ def _slices(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[flo
         if j % columns == 0:
             panel.set_ylabel(style.wrap(post.names[-1], 26))
     more = f"; {panels} of {post.n_inputs} inputs shown" if panels < post.n_inputs else ""
-    figure.suptitle(f"f along each input, the others at their median{more}", fontsize="medium")
+    figure.suptitle(f"f along each input, averaged over the others' data{more}", fontsize="medium")
     style.legend(axes[0], True)
     return figure

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.likelihoods import NoiseField
@@ -16,6 +16,9 @@ from bayesplat.tables import frame_like
 
 PAIRS = 2**22
 """Values of f (draws x rows) held at a time."""
+
+PARTIAL_DRAWS, PARTIAL_ROWS = 400, 128
+"""Most draws, and most data averaged over, behind a partial dependence: both spread evenly over those there are."""
 
 
 class Sample(NamedTuple):
@@ -35,7 +38,7 @@ class Prediction(NamedTuple):
     lower: np.ndarray  # (m,) end of the equal-tailed interval
     upper: np.ndarray  # (m,)
     prob: float  # probability of the interval
-    kind: str  # "function": f alone; "observation": f plus noise; "noise": the scale sigma(x) of the noise
+    kind: str  # "function": f; "observation": f plus noise; "noise": the noise's sigma(x); "average": f over the data
     x: object = None  # the inputs as they came in
 
     def to_frame(self) -> Any:
@@ -61,6 +64,28 @@ def predict(
             parts.append((drawn.mean(0), drawn.std(0), *np.quantile(drawn, tails, axis=0)))
     mean, sd, lower, upper = (np.concatenate(part)[: len(x)] for part in zip(*parts, strict=True))
     return Prediction(mean, sd, lower, upper, prob, kind)
+
+
+def partial_dependence(
+    spec: Specification, sample: Sample, x: Float[np.ndarray, "n d"], j: int, at: Float[np.ndarray, " m"], prob: float
+) -> Prediction:
+    """Average of f over the data x with input j at each value of `at`; on the unit box, standardised output."""
+    sample = jax.tree.map(lambda leaf: leaf[_spread(len(leaf), PARTIAL_DRAWS)], sample)
+    drawn = np.asarray(_averages(spec, sample, x[_spread(len(x), PARTIAL_ROWS)], jnp.asarray(j), at))
+    lower, upper = np.quantile(drawn, ((1 - prob) / 2, (1 + prob) / 2), axis=0)
+    return Prediction(drawn.mean(0), drawn.std(0), lower, upper, prob, "average")
+
+
+def _spread(n: int, most: int) -> np.ndarray:
+    """At most so many of n rows, evenly."""
+    return np.unique(np.linspace(0, n - 1, most).round().astype(int))
+
+
+@eqx.filter_jit
+def _averages(
+    spec: Specification, sample: Sample, x: Float[AnyArray, "n d"], j: Int[AnyArray, ""], at: Float[AnyArray, " m"]
+) -> Float[AnyArray, "s m"]:
+    return jax.lax.map(lambda value: functions(spec, sample, jnp.asarray(x).at[:, j].set(value)).mean(1), at).T
 
 
 def log_predictive_density(

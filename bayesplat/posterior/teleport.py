@@ -7,53 +7,70 @@ move leaves the posterior as it is, whatever the size of the pool (tjelmeland200
 of a whole pool for the price of a few.
 """
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key, Sites
-from bayesplat.model import Problem, geometry, geometry_sites, with_trend
+from bayesplat.collapsed import Weighted
+from bayesplat.model import Geometry, Problem, geometry, geometry_sites, with_trend
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import draw
+
+
+class Pool(NamedTuple):
+    """Candidates for the place of one splat, the splat as it is first; leading axis c, or last of the columns."""
+
+    sites: Sites
+    geometry: Geometry
+    columns: Float[AnyArray, "n c"]
 
 
 def teleport(problem: Problem, values: Sites, key: Key, pool: int) -> tuple[Sites, Float[AnyArray, ""]]:
     """Redraw every splat once among `pool` candidates and itself; returns the share of splats that moved."""
     k = problem.spec.n_splats
+    sd = problem.spec.likelihood.data_sd(values, problem.noise_features)
+    weighted = collapsed.weigh(problem.features(problem.geometry(values)), problem.y, sd, problem.observed)
 
-    def move(values: Sites, inputs: tuple[Int[AnyArray, ""], Key]) -> tuple[Sites, AnyArray]:
-        slot, key = inputs
+    def move(state: tuple[Sites, Weighted], inputs: tuple[Int[AnyArray, ""], Key]) -> tuple[Any, AnyArray]:
+        (values, weighted), (slot, key) = state, inputs
         fresh, choose = jax.random.split(key)
-        candidates = _candidates(problem, values, slot, fresh, pool)
-        chosen = jax.random.categorical(choose, _log_weights(problem, values, slot, candidates))
-        moved = {name: jnp.asarray(values[name]).at[slot].set(some[chosen]) for name, some in candidates.items()}
-        return {**values, **moved}, chosen > 0
+        some = _candidates(problem, values, slot, fresh, pool)
+        chosen = jax.random.categorical(choose, _log_weights(problem, values, weighted, slot, some))
+        moved = {name: jnp.asarray(values[name]).at[slot].set(leaf[chosen]) for name, leaf in some.sites.items()}
+        weighted = collapsed.with_column(weighted, slot, some.columns[:, chosen], problem.observed / sd)
+        return ({**values, **moved}, weighted), chosen > 0
 
-    values, moved = jax.lax.scan(move, values, (jnp.arange(k), jax.random.split(key, k)))
+    (values, _), moved = jax.lax.scan(move, (values, weighted), (jnp.arange(k), jax.random.split(key, k)))
     return values, jnp.mean(moved.astype(problem.x.dtype))
 
 
-def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: Key, pool: int) -> Sites:
-    """Sites of one splat as it is, first, and of `pool` draws from its prior; leading axis pool + 1."""
+def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: Key, pool: int) -> Pool:
+    """One splat as it is, first, and `pool` draws from its prior."""
     spec = problem.spec
     table = {**geometry_sites(spec, problem.box, pool), **spec.prior.sites(pool)}
     own = PER_SPLAT | set(spec.prior.own_sites)
     fresh = draw({name: prior for name, prior in table.items() if name in own}, key)
-    return {name: jnp.concatenate([values[name][slot][None], some]) for name, some in fresh.items()}
+    sites: Sites = {name: jnp.concatenate([values[name][slot][None], some]) for name, some in fresh.items()}
+    many = geometry(spec, {**values, **sites}, problem.box)
+    return Pool(sites, many, problem.columns(many.A, many.b))
 
 
-def _log_weights(problem: Problem, values: Sites, slot: Int[AnyArray, ""], candidates: Sites) -> Float[AnyArray, " c"]:
-    """Log collapsed density with each candidate in the slot, up to a constant."""
-    spec, box = problem.spec, problem.box
-    now, many = geometry(spec, values, box), geometry(spec, {**values, **candidates}, box)
+def _log_weights(
+    problem: Problem, values: Sites, weighted: Weighted, slot: Int[AnyArray, ""], pool: Pool
+) -> Float[AnyArray, " c"]:
+    """Log collapsed density with each candidate in the slot, up to a constant; `weighted` holds the features now."""
+    spec, now, many = problem.spec, problem.geometry(values), pool.geometry
     sigma, sd = values["sigma"], spec.likelihood.data_sd(values, problem.noise_features)
-    columns, scales = problem.features(now), jnp.asarray(spec.prior.scales(values, problem.context, sigma))
+    scales = jnp.asarray(spec.prior.scales(values, problem.context, sigma))
     own = spec.prior.own_sites
-    scale = spec.prior.scales({**values, **candidates}, problem.context, sigma) if own else scales[slot]
-    rest = with_trend(scales.at[slot].set(0.0), columns.shape[1])
-    system = collapsed.factor(columns, rest, problem.y, sd, problem.observed)
-    gain = problem.temper * collapsed.evidence_gain(system, problem.columns(many.A, many.b), scale)
+    scale = spec.prior.scales({**values, **pool.sites}, problem.context, sigma) if own else scales[slot]
+    rest = with_trend(scales.at[slot].set(0.0), weighted.slope.shape[0])
+    system = collapsed.factor_weighted(weighted, rest, sd, problem.observed)
+    gain = problem.temper * collapsed.evidence_gain(system, pool.columns, scale)
     penalty = jnp.asarray(spec.prior.log_penalty_from(now.A, now.b, many.A, many.b))
     return gain + jnp.sum(penalty.at[:, slot].set(0.0), 1)
 

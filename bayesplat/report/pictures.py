@@ -65,10 +65,10 @@ def _bands(found: Findings) -> Words:
         )
     return Words(
         "Figure 1",
-        f"Slices through f along {listed(inputs)}, with bands; {seen}.",
-        f"f for {output} along each input, the other inputs held at their medians, with its 50% and 90% bands and the "
-        "90% interval of new observations (dashed). Ticks at the bottom are the data's inputs. Slices show no "
-        "interactions: elsewhere f may look different.",
+        f"f along {listed(inputs)}, each averaged over the other inputs, with bands; {seen}.",
+        f"Partial dependence: f for {output} along each input, averaged over the data's other inputs, with its 50% and "
+        "90% bands. Ticks at the bottom are the data's inputs. Averages show no interactions: at single points f may "
+        "look different.",
     )
 
 

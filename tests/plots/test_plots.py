@@ -89,6 +89,24 @@ def test_bands_span_the_inputs_asked_for(posterior):
     assert ax.get_xlim() == (3.0, 7.0)
 
 
+def test_partial_dependences_are_those_of_the_posterior_in_its_units(posterior):
+    post = posterior(3)
+    line = bs.plots.bands(post).axes[1].lines[0]
+    expected = post.partial_dependence(1, line.get_xdata())
+    np.testing.assert_allclose(line.get_ydata(), expected.mean)
+    by_name = post.partial_dependence(post.names[1], line.get_xdata())
+    np.testing.assert_array_equal(by_name.lower, expected.lower)
+    inputs = post.data["constant_data"]["x"].values
+    held = np.where(np.arange(3) == 1, line.get_xdata()[20], inputs)
+    np.testing.assert_allclose(expected.mean[20], post.predict(held).mean.mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("along", ["weather", 3, -1, 0.5])
+def test_an_input_that_is_not_there_is_refused(posterior, along):
+    with pytest.raises(bs.BayesplatError, match=r"Expected `along` to be one of .* or a number below 3, got"):
+        posterior(3).partial_dependence(along, [0.0])
+
+
 def test_maps_show_mean_and_width(posterior):
     labels = texts(plots.bands(posterior(2), prob=0.8))
     assert "posterior mean" in labels

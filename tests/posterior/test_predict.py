@@ -12,7 +12,7 @@ from bayesplat.likelihoods import FLOOR, noise_field
 from bayesplat.measure import SplatMeasure
 from bayesplat.model import Specification
 from bayesplat.mothers import Gaussian
-from bayesplat.posterior.predict import Sample, log_predictive_density, predict
+from bayesplat.posterior.predict import Sample, log_predictive_density, partial_dependence, predict
 from bayesplat.priors import Ridge
 
 S, K, M, PROB = 40, 3, 300, 0.8  # 300 rows: one block of 256 and one filled up
@@ -149,3 +149,26 @@ def test_predictions_say_what_they_are(observed):
     assert (
         str(observed["varying normal"]) == "Prediction of the observation at 300 rows, with 80% equal-tailed intervals"
     )
+
+
+def test_partial_dependence_is_the_average_over_the_data(x64):
+    at, data = np.array([0.2, 0.5, 0.9]), X[:100]
+    found = partial_dependence(spec_of("varying normal"), SAMPLE, data, 1, at, PROB)
+    for i, value in enumerate(at):
+        held = np.stack([data[:, 0], np.full(100, value)], 1)
+        drawn = [
+            np.mean(np.asarray(SplatMeasure.from_amplitude(a[:K, None], A[s], B[s], Gaussian())(held))) + a[K]
+            for s, a in enumerate(COEFFICIENTS)
+        ]
+        expected = (np.mean(drawn), np.std(drawn), *np.quantile(drawn, (0.1, 0.9)))
+        np.testing.assert_allclose([leaf[i] for leaf in found[:4]], expected, rtol=1e-9)
+
+
+def test_a_long_partial_dependence_takes_draws_and_data_evenly(x64):
+    draws = jax.tree.map(lambda leaf: np.repeat(leaf, 20, 0), SAMPLE)  # 800 draws, of which every other counts
+    few, many = (
+        partial_dependence(spec_of("varying normal"), sample, np.repeat(X[:16], times, 0), 0, np.array([0.3]), PROB)
+        for sample, times in ((SAMPLE, 1), (draws, 16))
+    )
+    np.testing.assert_allclose(few.mean, many.mean, rtol=0.02)
+    np.testing.assert_allclose(few.sd, many.sd, rtol=0.02)

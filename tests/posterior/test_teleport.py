@@ -9,6 +9,7 @@ from posterior.problems import problem_of, thinned
 from scipy import special
 from statistical import P_VALUE, mean_p_value
 
+from bayesplat import collapsed
 from bayesplat.posterior import teleport
 from bayesplat.posterior.interweave import interweave
 from bayesplat.priors import Flat, Lengths, RegularizedHorseshoe, Repulsive
@@ -49,6 +50,11 @@ def before_and_after(problem, move):
 # ---------------------------------------------------------------- teleports
 
 
+def weighted(problem, values):
+    sd = problem.spec.likelihood.data_sd(values, problem.noise_features)
+    return collapsed.weigh(problem.features(problem.geometry(values)), problem.y, sd, problem.observed)
+
+
 def test_pool_weights_are_the_log_joint_up_to_a_constant(x64):
     """Rank-one gains, repulsion and all: against the full density with each candidate put in place."""
     problem, slot = problem_of(Repulsive(RegularizedHorseshoe(n_active=1.0)), k=K), jnp.asarray(1)
@@ -58,8 +64,8 @@ def test_pool_weights_are_the_log_joint_up_to_a_constant(x64):
         values = draw(problem.sites(), first)
         some = teleport._candidates(problem, values, slot, second, POOL)
         placed = {name: jnp.repeat(value[None], POOL + 1, 0) for name, value in values.items()}
-        placed |= {name: placed[name].at[:, slot].set(leaf) for name, leaf in some.items()}
-        weights = teleport._log_weights(problem, values, slot, some)
+        placed |= {name: placed[name].at[:, slot].set(leaf) for name, leaf in some.sites.items()}
+        weights = teleport._log_weights(problem, values, weighted(problem, values), slot, some)
         return weights, jax.vmap(problem.log_rest)(placed), problem.log_rest(values)
 
     found, expected, now = look(jax.random.key(1), jax.random.key(2))
@@ -72,7 +78,7 @@ def test_candidates_follow_the_prior_of_one_splat(problem, x64):
         first, second = jax.random.split(key)
         values = draw(problem.sites(), first)
         some = teleport._candidates(problem, values, jnp.asarray(0), second, POOL)
-        fresh = {name: leaf[1:] for name, leaf in some.items()}
+        fresh = {name: leaf[1:] for name, leaf in some.sites.items()}
         return sites_of({name: values[name] for name in fresh}), sites_of(fresh)
 
     own, fresh = jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(3), DRAWS)))
@@ -108,7 +114,7 @@ def test_teleports_keep_the_prior_where_there_are_no_data(problem, teleported, f
         monkeypatch.setattr(
             teleport,
             "_log_weights",
-            lambda problem, values, slot, some: right(problem, values, slot, some) - jnp.log1p(some["lam"] ** 2),
+            lambda *known: right(*known) - jnp.log1p(known[-1].sites["lam"] ** 2),
         )
     before, after, *_ = teleported(problem.without_data())
     p = drift_p_value(after - before)

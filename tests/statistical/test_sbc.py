@@ -2,9 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from statistical import P_VALUE
-from statistical.sbc import CASES, levels, worst_p_value
+from statistical.sbc import CASES, GUIDED, GUIDES, bias_p_value, by_svi, levels, worst_p_value
 
 from bayesplat.posterior import program
 
@@ -32,3 +33,12 @@ def test_a_missing_jacobian_is_caught(monkeypatch):
         assert worst_p_value(levels("ridge")) < P_VALUE
     finally:
         jax.clear_caches()
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+@pytest.mark.parametrize("case", GUIDED)
+def test_what_is_off_in_approximations_is_their_width_and_not_their_place(case, guide):
+    """Variational calibration: f is as often above as below; bands and noise are judged in docs/calibration.md."""
+    f = levels(case, sample=by_svi(guide))[:, :3]
+    assert bias_p_value(f) > P_VALUE
+    assert bias_p_value(np.sqrt(f)) < P_VALUE

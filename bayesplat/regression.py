@@ -26,7 +26,7 @@ from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Problem, Specification, bind
 from bayesplat.posterior import svi
-from bayesplat.posterior.choice import choose, takes_hours
+from bayesplat.posterior.choice import choose, choose_depth, takes_hours
 from bayesplat.posterior.draws import complete_all, prior_draws
 from bayesplat.posterior.term import SplatTerm
 from bayesplat.progress import display
@@ -109,14 +109,15 @@ class SplatModel(Specification):
         start: PointFit | None = None,
         guide: str = "auto",
         target_accept: float = 0.9,
-        max_tree_depth: int = 6,
+        max_tree_depth: int | None = None,
         progress: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
     ) -> Posterior:
         """Draws from the posterior, in one of four ways.
 
         `method="nuts"`: a chain from each of several runs of the flow; `start` takes those of an earlier `fit` of the
-        same data. "smc": `chains` independent populations of `draws`, from the prior to the posterior, without
+        same data. Trajectories have at most 2^max_tree_depth - 1 gradients; by default the depth is 6 for one input and 8
+        for more, where that ends within about an hour. "smc": `chains` independent populations of `draws`, from the prior to the posterior, without
         warm-up: two to ten times as long, weighs explanations where chains keep to one, and estimates the evidence.
         "svi": a Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by
         size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the end of each run of the flow.
@@ -127,12 +128,14 @@ class SplatModel(Specification):
         """
         one_of("method", method, (*METHODS, "auto"))
         one_of("guide", guide, svi.GUIDES)
-        budget = Budget(chains, warmup, draws, guide, target_accept, max_tree_depth)
-        for name in ("chains", "draws", "warmup", "max_tree_depth"):
-            positive_int(name, getattr(budget, name))
+        deepest = {} if max_tree_depth is None else {"max_tree_depth": max_tree_depth}
+        for name, count in {"chains": chains, "draws": draws, "warmup": warmup, **deepest}.items():
+            positive_int(name, count)
         require(draws >= 4, f"Expected `draws` of at least 4, got {draws}.")
         began = time.perf_counter()
         bound = _bind(self, x, y)
+        depth = max_tree_depth or choose_depth(bound.rows.size, self.n_splats, bound.data.x.shape[1])
+        budget = Budget(chains, warmup, draws, guide, target_accept, depth)
         if start is not None:
             _same_problem(start, bound)
         method = _method(method, bound.problem.x.shape[0], self.n_splats)

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 
 import bayesplat as bs
+from bayesplat.diagnostics.pool import pooled
 from bayesplat.posterior import choice
 from bayesplat.results import GROUPS
 from bayesplat.sampling import starts_of
@@ -109,7 +110,7 @@ def test_f_is_trend_plus_splats_in_user_units(post):
 
 
 def test_predict_at_the_data_gives_the_posterior_of_f(post, data):
-    f = post.data["posterior"]["f"].values.reshape(-1, 40)
+    f = pooled(post.data, "posterior")["f"].values  # chains in proportion to their weights
     pred = post.predict(data[0], prob=0.8)
     np.testing.assert_allclose(pred.mean, f.mean(0), rtol=1e-8)
     np.testing.assert_allclose(pred.sd, f.std(0), rtol=1e-6)
@@ -170,7 +171,7 @@ def test_prior_predictive_in_sds_or_in_units(model, data):
 
 
 def test_bands_of_the_noise_are_in_the_units_of_y(post, data):
-    band, sigma = post.predict(data[0], kind="noise"), post.data["posterior"]["sigma"].values
+    band, sigma = post.predict(data[0], kind="noise"), pooled(post.data, "posterior")["sigma"].values
     np.testing.assert_allclose(band.mean, sigma.mean(), rtol=1e-6)
     np.testing.assert_allclose(band.upper, np.quantile(sigma, 0.95), rtol=1e-6)
 
@@ -182,6 +183,7 @@ def test_svi_begins_with_the_best_of_four_fits_and_the_others_with_one_for_each_
 def test_the_method_follows_the_size():
     assert choice.choose(2000, 100) == "nuts"
     assert choice.choose(20_000, 60) == "svi"
+    assert [choice.choose_depth(*size) for size in ((1000, 30, 1), (1000, 30, 2), (10_000, 30, 2))] == [6, 8, 6]
     assert [choice.takes_hours(method, 1000, 30) for method in ("nuts", "smc", "svi")] == [False, True, False]
 
 

@@ -116,9 +116,10 @@ class SplatModel(Specification):
         """Draws from the posterior, in one of four ways.
 
         `method="nuts"`: a chain from each of several runs of the flow; `start` takes those of an earlier `fit` of the
-        same data. Trajectories have at most 2^max_tree_depth - 1 gradients; by default the depth is 6 for one input and 8
-        for more, where that ends within about an hour. "smc": `chains` independent populations of `draws`, from the prior to the posterior, without
-        warm-up: two to ten times as long, weighs explanations where chains keep to one, and estimates the evidence.
+        same data. Trajectories have at most 2^max_tree_depth - 1 gradients; by default the depth is 6 for one input
+        and 8 for more, where that ends within about an hour. "smc": `chains` independent populations of `draws`, from
+        the prior to the posterior, without warm-up: two to ten times as long, weighs explanations where chains keep
+        to one, and estimates the evidence.
         "svi": a Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by
         size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the end of each run of the flow.
         "auto": NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.

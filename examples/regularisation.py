@@ -156,19 +156,21 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     """Held-out score over k for every prior, one panel for each kind of data."""
     names = rows.data.unique()
     columns = min(len(names), 3)
-    figure, panels = plt.subplots(-(-len(names) // columns), columns, figsize=(9, 5.5), squeeze=False)
+    lines = -(-len(names) // columns)
+    figure, panels = plt.subplots(lines, columns, figsize=(9, 0.7 + 2.3 * lines), squeeze=False)
     for panel, name in zip(panels.ravel(), names, strict=False):
         for colour, (prior, group) in zip(COLOURS, rows[rows.data == name].groupby("prior", sort=False), strict=False):
             mean = group.groupby("k").held_out.mean()
             panel.plot(mean.index, mean, "o-", ms=4, lw=1.2, color=colour, label=prior)
-        panel.set(title=name, xscale="log", xlabel="splats k", ylabel="held-out log density per datum")
+        panel.set(title=name, xscale="log", xlabel="splats k")
         panel.set_xticks(sorted(rows.k.unique()), labels=[str(k) for k in sorted(rows.k.unique())])
         panel.set_xticks([], minor=True)
     for panel in panels.ravel()[len(names) :]:
         panel.set_visible(False)
+    figure.supylabel("held-out log density per datum")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=6, frameon=False)
-    figure.tight_layout(rect=(0, 0.06, 1, 1))
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
     figure.savefig(path, dpi=150)
 
 

@@ -4,18 +4,17 @@ import os
 import time
 import warnings
 from contextlib import AbstractContextManager
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
 
 from bayesplat import io
 from bayesplat._checks import one_of, positive_int, require
-from bayesplat._typing import Device, Sites
+from bayesplat._typing import Sites
+from bayesplat.bound import Bound, bind_table, unit_outputs
 from bayesplat.checkpoint import NO_JOURNAL, Journal, opened
-from bayesplat.devices import choose_device, inference, make_room
+from bayesplat.devices import inference
 from bayesplat.diagnostics.convert import to_datatree
 from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.diagnostics.stacking import stacked
@@ -23,8 +22,7 @@ from bayesplat.flow import run as flow
 from bayesplat.flow.chain_start import chain_start
 from bayesplat.flow.energy import neg_log_evidence
 from bayesplat.flow.result import PointFit, point_fit
-from bayesplat.likelihoods import NoiseField
-from bayesplat.model import Problem, Specification, bind
+from bayesplat.model import Specification
 from bayesplat.posterior import svi
 from bayesplat.posterior.choice import choose, choose_depth, takes_hours
 from bayesplat.posterior.draws import complete_all, prior_draws
@@ -32,8 +30,6 @@ from bayesplat.posterior.term import SplatTerm
 from bayesplat.progress import display
 from bayesplat.results import Posterior, load_posterior
 from bayesplat.sampling import METHODS, Budget, starts_of
-from bayesplat.scaling import Scaling, fit_scaling
-from bayesplat.tables import Data, as_data, as_inputs
 
 PRIOR_DRAWS = 512
 """Draws behind the `prior` and `prior_predictive` groups of a posterior."""
@@ -55,16 +51,6 @@ class PriorPredictive(NamedTuple):
             f"PriorPredictive: {self.f.shape[0]} draws at {self.f.shape[1]} inputs; sd of f {self.f.std():.3g}, "
             f"sd of y {self.y.std():.3g}, median sigma {np.median(self.sigma):.3g}"
         )
-
-
-class _Bound(NamedTuple):
-    """Checked data and the problem that they make; rows with missing y are dropped."""
-
-    data: Data
-    rows: np.ndarray
-    scaling: Scaling
-    field: NoiseField
-    problem: Problem
 
 
 class SplatModel(Specification):
@@ -90,7 +76,7 @@ class SplatModel(Specification):
         `start` goes on from an earlier fit of the same data, and never ends above it. `checkpoint` is a folder to keep
         the work in, for `resume` or the same call to go on from. Raises BayesplatError for data that cannot be fitted.
         """
-        bound = _bind(self, x, y)
+        bound = bind_table(self, x, y)
         if start is not None:
             _same_problem(start, bound)
         asked = {"seed": int(seed), "starts": positive_int("starts", starts)}
@@ -134,7 +120,7 @@ class SplatModel(Specification):
             positive_int(name, count)
         require(draws >= 4, f"Expected `draws` of at least 4, got {draws}.")
         began = time.perf_counter()
-        bound = _bind(self, x, y)
+        bound = bind_table(self, x, y)
         depth = max_tree_depth or choose_depth(bound.rows.size, self.n_splats, bound.data.x.shape[1])
         budget = Budget(chains, warmup, draws, guide, target_accept, depth)
         if start is not None:
@@ -144,10 +130,10 @@ class SplatModel(Specification):
         with _journal(checkpoint, bound, "sample", asked) as journal:
             count = starts_of(method, chains)
             starts = _starts(bound, start, count, int(seed), progress, journal) if count else []
-            with inference(_device(bound)):
+            with inference(bound.device):
                 key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
                 drawn = METHODS[method](bound.problem, starts, key, budget, progress, journal)
-        with inference(_device(bound)):
+        with inference(bound.device):
             posterior = complete_all(bound.problem, drawn.values, complete_key)
             prior = prior_draws(bound.problem, PRIOR_DRAWS, prior_key)
         rows = bound.rows
@@ -168,7 +154,7 @@ class SplatModel(Specification):
         else:
             tree = with_evidence(tree, drawn.log_evidence - rows.size * np.log(bound.scaling.sd))
         seconds = time.perf_counter() - began
-        info = {"method": method, "seed": seed, "seconds": seconds, **drawn.how, **_environment(bound)}
+        info = {"method": method, "seed": seed, "seconds": seconds, **drawn.how, **bound.environment}
         return Posterior(self, bound.scaling, bound.data.names, tree, info)
 
     def numpyro(self, x: object, y: object = None) -> SplatTerm:
@@ -179,9 +165,9 @@ class SplatModel(Specification):
         Raises BayesplatError for data that cannot be used.
         """
         if y is not None:
-            bound = _bind(self, x, y)
+            bound = bind_table(self, x, y)
             return SplatTerm(bound.problem, bound.scaling, True)
-        bound = _bind(self, x, _unit_outputs(x), quiet=True)
+        bound = bind_table(self, x, unit_outputs(x), quiet=True)
         return SplatTerm(bound.problem, bound.scaling._replace(mean=0.0, sd=1.0), False)
 
     def prior_predictive(self, x: object, draws: int = 100, seed: int = 0, y: object = None) -> PriorPredictive:
@@ -189,7 +175,7 @@ class SplatModel(Specification):
 
         Without y, outputs are in sds of y about its mean; with y, in y's units.
         """
-        bound = _bind(self, x, _unit_outputs(x) if y is None else y, quiet=True)
+        bound = bind_table(self, x, unit_outputs(x) if y is None else y, quiet=True)
         with inference():
             draw = prior_draws(bound.problem, positive_int("draws", draws), jax.random.key(seed))
         mean, sd = (0.0, 1.0) if y is None else (bound.scaling.mean, bound.scaling.sd)
@@ -211,62 +197,22 @@ def load(path: str | os.PathLike[str]) -> Posterior:
     return load_posterior(path, SplatModel)
 
 
-def _unit_outputs(x: object) -> Float[np.ndarray, " n"]:
-    """Outputs for those who have none: priors only go by the inputs then."""
-    return np.linspace(-1.0, 1.0, len(as_inputs(x)))
-
-
-def _bind(spec: Specification, x: object, y: object, quiet: bool = False) -> _Bound:
-    make_room()
-    data = as_data(x, y)
-    rows = np.flatnonzero(~np.isnan(data.y))
-    scaling = fit_scaling(data.x[rows], data.y[rows])
-    if not quiet:
-        _warn(data, rows, scaling, spec)
-    box, standard = np.asarray(scaling.to_box(data.x[rows])), np.asarray(scaling.to_standard(data.y[rows]))
-    with inference():
-        field = spec.likelihood.field(box)
-        return _Bound(data, rows, scaling, field, bind(spec, box, standard, field))
-
-
-def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -> None:
-    """One warning for each odd thing that is allowed."""
-    n, missing = rows.size, data.y.size - rows.size
-    constant = [name for name, column in zip(data.names, data.x[rows].T, strict=False) if np.ptp(column) == 0]
-    odd = {
-        f"{missing} of {data.y.size} values of y missing: left out of the fit.": missing > 0,
-        f"Input{'s' if len(constant) > 1 else ''} {', '.join(constant)} constant: nothing can be learnt from it.": bool(
-            constant
-        ),
-        "y is constant: there is nothing to fit but its level.": bool(np.ptp(data.y[rows]) == 0),
-        f"{spec.n_splats} splats for {n} data: the prior decides much of the fit; look at prior_predictive.": n
-        < spec.n_splats,
-    }
-    for message, holds in odd.items():
-        if holds:
-            warnings.warn(message, UserWarning, stacklevel=4)
-
-
-def _device(bound: _Bound) -> Device:
-    return choose_device(bound.problem.x.shape[0] * bound.problem.spec.n_splats)
-
-
-def _same_problem(fit: PointFit, bound: _Bound) -> None:
+def _same_problem(fit: PointFit, bound: Bound) -> None:
     """Refuse a fit of other data."""
     same = fit.x.shape == bound.data.x.shape and np.array_equal(fit.x, bound.data.x)
     require(same, "Expected `start` to be a fit of the same data; call fit with this x and y.")
 
 
 def _journal(
-    folder: str | os.PathLike[str] | None, bound: _Bound, task: str, asked: dict[str, Any]
+    folder: str | os.PathLike[str] | None, bound: Bound, task: str, asked: dict[str, Any]
 ) -> AbstractContextManager[Journal]:
     spec = io.spec_to_json(bound.problem.spec)
     settings = {"task": task, "model": spec, "names": list(bound.data.names), **asked}
-    return opened(folder, settings, (bound.data.x, bound.data.y), _environment(bound))
+    return opened(folder, settings, (bound.data.x, bound.data.y), bound.environment)
 
 
 def _flow(
-    bound: _Bound,
+    bound: Bound,
     progress: bool | None,
     journal: Journal = NO_JOURNAL,
     *,
@@ -274,7 +220,7 @@ def _flow(
     starts: int,
     resume: tuple[flow.Run, ...] = (),
 ) -> PointFit:
-    device = _device(bound)
+    device = bound.device
     with inference(device), display("flow", progress) as show:
         energy = neg_log_evidence(bound.problem)
 
@@ -299,7 +245,7 @@ def _method(method: str, n: int, k: int) -> str:
 
 
 def _starts(
-    bound: _Bound, fit: PointFit | None, count: int, seed: int, progress: bool | None, journal: Journal
+    bound: Bound, fit: PointFit | None, count: int, seed: int, progress: bool | None, journal: Journal
 ) -> list[Sites]:
     """Site values of one start per chain, from different runs of the flow as far as there are."""
     with inference():
@@ -310,16 +256,10 @@ def _starts(
     if journal.folder is not None and any(run.reason == flow.INTERRUPTED for run in fit.runs):
         # chains from unfinished starts would not be those of a run that goes on
         raise KeyboardInterrupt(f"Interrupted before the chains; bayesplat.resume({str(journal.folder)!r}) goes on.")
-    with inference(_device(bound)):
+    with inference(bound.device):
         energy = neg_log_evidence(bound.problem)
         starts = [chain_start(bound.problem, energy, fit.runs[c % len(fit.runs)]) for c in range(count)]
     same = kept is None or jax.tree.all(jax.tree.map(np.array_equal, kept, starts))
     require(same, f"{journal.folder} holds a run from another `start`: choose another folder.")
     journal.record("starts", starts)
     return starts
-
-
-def _environment(bound: _Bound) -> dict[str, Any]:
-    packages = ("bayesplat", "jax", "jaxlib", "numpyro", "arviz", "numpy", "optax")
-    versions = {name: version(name) for name in packages}
-    return {"versions": versions, "dtype": "float64", "device": str(_device(bound))}

@@ -28,7 +28,8 @@ REPORTS = {
     "diagnostics/overfitting.py": (),
     "diagnostics/sensitivity.py": ("notes",),
     "compare.py": ("_verdict",),
-    "regression.py": ("_warn", "_method"),
+    "bound.py": ("_warn",),
+    "regression.py": ("_method",),
 }
 
 # ---------------------------------------------------------------- sentences of reports

@@ -23,7 +23,7 @@ LAYERS = {
     6: ["flow", "posterior"],
     7: ["diagnostics", "io"],
     8: ["compare", "results"],
-    9: ["sampling"],
+    9: ["bound", "sampling"],
     10: ["regression"],
     11: ["plots", "datasets", "kfold", "reloo", "resume", "advice", "sklearn"],
     12: ["report"],

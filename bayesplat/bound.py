@@ -1,0 +1,74 @@
+"""A table bound to a specification: checked, scaled, and made the problem that flow and samplers work on."""
+
+import warnings
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from bayesplat._typing import Device
+from bayesplat.devices import choose_device, inference, make_room
+from bayesplat.likelihoods import NoiseField
+from bayesplat.model import Problem, Specification, bind
+from bayesplat.scaling import Scaling, fit_scaling
+from bayesplat.tables import Data, as_data, as_inputs
+
+
+class Bound(NamedTuple):
+    """Checked data and the problem that they make; rows with missing y are dropped."""
+
+    data: Data
+    rows: np.ndarray
+    scaling: Scaling
+    field: NoiseField
+    problem: Problem
+
+    @property
+    def device(self) -> Device:
+        """Where a problem of this size runs."""
+        return choose_device(self.problem.x.shape[0] * self.problem.spec.n_splats)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What a run depends on besides its settings: versions, precision, device."""
+        packages = ("bayesplat", "jax", "jaxlib", "numpyro", "arviz", "numpy", "optax")
+        versions = {name: version(name) for name in packages}
+        return {"versions": versions, "dtype": "float64", "device": str(self.device)}
+
+
+def bind_table(spec: Specification, x: object, y: object, quiet: bool = False) -> Bound:
+    """Check the table, warn of what is odd in it unless `quiet`, scale it and bind it."""
+    make_room()
+    data = as_data(x, y)
+    rows = np.flatnonzero(~np.isnan(data.y))
+    scaling = fit_scaling(data.x[rows], data.y[rows])
+    if not quiet:
+        _warn(data, rows, scaling, spec)
+    box, standard = np.asarray(scaling.to_box(data.x[rows])), np.asarray(scaling.to_standard(data.y[rows]))
+    with inference():
+        field = spec.likelihood.field(box)
+        return Bound(data, rows, scaling, field, bind(spec, box, standard, field))
+
+
+def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -> None:
+    """One warning for each odd thing that is allowed."""
+    n, missing = rows.size, data.y.size - rows.size
+    constant = [name for name, column in zip(data.names, data.x[rows].T, strict=False) if np.ptp(column) == 0]
+    odd = {
+        f"{missing} of {data.y.size} values of y missing: left out of the fit.": missing > 0,
+        f"Input{'s' if len(constant) > 1 else ''} {', '.join(constant)} constant: nothing can be learnt from it.": bool(
+            constant
+        ),
+        "y is constant: there is nothing to fit but its level.": bool(np.ptp(data.y[rows]) == 0),
+        f"{spec.n_splats} splats for {n} data: the prior decides much of the fit; look at prior_predictive.": n
+        < spec.n_splats,
+    }
+    for message, holds in odd.items():
+        if holds:
+            warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def unit_outputs(x: object) -> Float[np.ndarray, " n"]:
+    """Outputs for those who have none: priors only go by the inputs then."""
+    return np.linspace(-1.0, 1.0, len(as_inputs(x)))

@@ -35,6 +35,8 @@ class Weighted(NamedTuple):
     residual: Float[jax.Array, " n"]
     gram: Float[jax.Array, "r r"]
     slope: Float[jax.Array, " r"]  # inner products with the residual
+    sd: Float[AnyArray, " n"]  # noise sd of every datum
+    observed: Float[AnyArray, " n"]  # 1 where y is observed, 0 where it is missing
 
 
 def weigh(
@@ -46,27 +48,24 @@ def weigh(
     """Features and y in units of the noise; cost O(n r^2)."""
     weight = observed / sd
     columns, residual = jnp.asarray(features * weight[:, None]), jnp.asarray(y * weight)
-    return Weighted(columns, residual, columns.T @ columns, columns.T @ residual)
+    return Weighted(columns, residual, columns.T @ columns, columns.T @ residual, sd, observed)
 
 
-def with_column(
-    weighted: Weighted, slot: Int[AnyArray, ""], column: Float[AnyArray, " n"], weight: Float[AnyArray, " n"]
-) -> Weighted:
+def with_column(weighted: Weighted, slot: Int[AnyArray, ""], column: Float[AnyArray, " n"]) -> Weighted:
     """The same with another feature in one slot; cost O(n r)."""
-    new = column * weight
+    new = column * (weighted.observed / weighted.sd)
     features = weighted.features.at[:, slot].set(new)
     inner = features.T @ new
     gram = weighted.gram.at[slot].set(inner).at[:, slot].set(inner)
-    return Weighted(features, weighted.residual, gram, weighted.slope.at[slot].set(new @ weighted.residual))
+    slope = weighted.slope.at[slot].set(new @ weighted.residual)
+    return weighted._replace(features=features, gram=gram, slope=slope)
 
 
-def factor_weighted(
-    weighted: Weighted, scales: Float[AnyArray, " r"], sd: Float[AnyArray, " n"], observed: Float[AnyArray, " n"]
-) -> Collapsed:
+def factor_weighted(weighted: Weighted, scales: Float[AnyArray, " r"]) -> Collapsed:
     """Factor the marginal covariance of y at these prior sds; cost O(n r + r^3)."""
-    chol = jnp.linalg.cholesky(jnp.eye(scales.shape[0], dtype=scales.dtype) + scales[:, None] * weighted.gram * scales)
-    half = solve_triangular(chol, scales * weighted.slope, lower=True)
-    return Collapsed(weighted.features * scales, weighted.residual, chol, half, scales, sd, observed)
+    features, residual, gram, slope, sd, observed = weighted
+    chol, half = _cholesky(scales[:, None] * gram * scales, scales * slope)
+    return Collapsed(features * scales, residual, chol, half, scales, sd, observed)
 
 
 def factor(
@@ -77,13 +76,13 @@ def factor(
     observed: Float[AnyArray, " n"],
 ) -> Collapsed:
     """Factor the marginal covariance of y; cost O(n r^2 + r^3)."""
-    return factor_weighted(weigh(features, y, sd, observed), scales, sd, observed)
+    return factor_weighted(weigh(features, y, sd, observed), scales)
 
 
-def _cholesky(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> tuple[AnyArray, AnyArray]:
-    """Lower Cholesky factor L of I + W^T W, and L^-1 W^T r."""
-    chol = jnp.linalg.cholesky(jnp.eye(W.shape[1], dtype=W.dtype) + W.T @ W)
-    return chol, solve_triangular(chol, W.T @ residual, lower=True)
+def _cholesky(gram: Float[AnyArray, "r r"], slope: Float[AnyArray, " r"]) -> tuple[AnyArray, AnyArray]:
+    """Lower Cholesky factor L of I + W^T W, and L^-1 W^T r, from the inner products of W with itself and with r."""
+    chol = jnp.linalg.cholesky(jnp.eye(gram.shape[0], dtype=gram.dtype) + gram)
+    return chol, solve_triangular(chol, slope, lower=True)
 
 
 def log_density(c: Collapsed) -> Float[AnyArray, ""]:
@@ -99,7 +98,7 @@ def _log_normal(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> F
 
 
 def _value_and_factor(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> tuple:
-    chol, half = _cholesky(W, residual)
+    chol, half = _cholesky(W.T @ W, W.T @ residual)
     value = -jnp.sum(jnp.log(jnp.diagonal(chol))) - 0.5 * (jnp.sum(residual**2) - jnp.sum(half**2))
     return value, (W, residual, chol, half)
 

@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from bayesplat import collapsed
 from bayesplat._checks import one_of, positive_int, require
 from bayesplat._typing import AnyArray, Key, Sites
-from bayesplat.collapsed import Collapsed
+from bayesplat.collapsed import Collapsed, Weighted
 from bayesplat.evaluate import heights, sum_over_rows
 from bayesplat.likelihoods import NoiseField, Normal
 from bayesplat.mothers import Gaussian, Mother
@@ -173,10 +173,14 @@ class Problem(eqx.Module):
 
     def factor_at(self, geometry: Geometry, values: Sites) -> Collapsed:
         """The collapsed system, when the geometry at these values is at hand."""
+        weighted = self.weighted(geometry, values)
         scales = self.spec.prior.scales(values, self.context, values["sigma"])
-        columns = self.features(geometry)
+        return collapsed.factor_weighted(weighted, with_trend(scales, weighted.slope.shape[0]))
+
+    def weighted(self, geometry: Geometry, values: Sites) -> Weighted:
+        """All columns and y in units of the noise, when the geometry at these values is at hand."""
         sd = self.spec.likelihood.data_sd(values, self.noise_features)
-        return collapsed.factor(columns, with_trend(scales, columns.shape[1]), self.y, sd, self.observed)
+        return collapsed.weigh(self.features(geometry), self.y, sd, self.observed)
 
     def log_joint(self, values: Sites) -> Float[AnyArray, ""]:
         """Log p(values) + log p(y | values), amplitudes and trend integrated out."""

@@ -121,11 +121,12 @@ class SplatModel(Specification):
         require(draws >= 4, f"Expected `draws` of at least 4, got {draws}.")
         began = time.perf_counter()
         bound = bind_table(self, x, y)
-        depth = max_tree_depth or choose_depth(bound.rows.size, self.n_splats, bound.data.x.shape[1])
+        n, d = bound.problem.x.shape
+        depth = max_tree_depth or choose_depth(n, self.n_splats, d)
         budget = Budget(chains, warmup, draws, guide, target_accept, depth)
         if start is not None:
             _same_problem(start, bound)
-        method = _method(method, bound.problem.x.shape[0], self.n_splats)
+        method = _method(method, n, self.n_splats)
         asked = {"method": method, "seed": int(seed), **budget._asdict()}
         with _journal(checkpoint, bound, "sample", asked) as journal:
             count = starts_of(method, chains)

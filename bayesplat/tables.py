@@ -4,7 +4,7 @@ import re
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from bayesplat._checks import BayesplatError, require
 from bayesplat._lazy import pd, xr
@@ -86,6 +86,11 @@ def _as_float(array: object, name: str) -> np.ndarray:
         return np.array(np.ma.filled(np.ma.asarray(raw, dtype=np.float64), np.nan))
     except (TypeError, ValueError) as error:
         raise BayesplatError(refusal) from error
+
+
+def evenly(n: int, most: int) -> Int[np.ndarray, " m"]:
+    """Numbers of at most `most` of n rows, spread evenly from the first to the last."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
 
 
 def frame_like(x: object, columns: dict[str, np.ndarray]) -> Any:

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from bayesplat._checks import BayesplatError
-from bayesplat.tables import as_data, as_inputs, as_output, frame_like
+from bayesplat.tables import as_data, as_inputs, as_output, evenly, frame_like
 
 ONE = np.array([0.5, 1.5, 2.5])
 TWO = np.column_stack([ONE, -ONE])
@@ -146,6 +146,13 @@ def test_a_fit_of_arrays_goes_by_position():
     np.testing.assert_array_equal(as_inputs(FRAMES["pandas"], "x_new", ("x1", "x2", "x3")), THREE)
     swapped = FRAMES["pandas"].set_axis(["x2", "x1", "x3"], axis=1)
     np.testing.assert_array_equal(as_inputs(swapped, "x_new", ("x1", "x2", "x3")), THREE[:, [1, 0, 2]])
+
+
+@pytest.mark.parametrize(
+    ("n", "most", "expected"), [(3, 5, [0, 1, 2]), (9, 3, [0, 4, 8]), (1, 2, [0]), (4, 4, [0, 1, 2, 3])]
+)
+def test_rows_spread_evenly(n, most, expected):
+    assert evenly(n, most).tolist() == expected
 
 
 def test_frames_come_back_as_they_came_in():

@@ -8,6 +8,7 @@ from bayesplat._lazy import pd, xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.pool import chain_weights
+from bayesplat.tables import evenly
 
 APART_REMEDY = {
     "nuts": "run longer (warmup, draws), or try method='smc', which weighs explanations, if it stays",
@@ -133,7 +134,7 @@ def worst_r_hat(tree: "xr.DataTree") -> float:
 def _judged(tree: "xr.DataTree") -> "xr.Dataset":
     posterior = group(tree, "posterior")
     n = posterior.sizes["obs"]
-    design = np.unique(np.linspace(0, n - 1, min(n, DESIGN)).astype(int))
+    design = evenly(n, DESIGN)
     return posterior[["f", "sigma"]].isel(obs=design).assign(lp=group(tree, "sample_stats")["lp"])
 
 

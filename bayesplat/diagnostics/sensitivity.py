@@ -10,6 +10,7 @@ from bayesplat._lazy import pd, xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import FEWEST, distinct
 from bayesplat.diagnostics.pool import pooled
+from bayesplat.tables import evenly
 
 LIMIT = 0.05
 """kallioinen2024: below it, a change of the prior would not be noticed."""
@@ -69,7 +70,7 @@ def _judged(tree: "xr.DataTree") -> dict[str, np.ndarray]:
     """Draws of f at a few design points and of sigma, as one chain."""
     posterior = pooled(tree, "posterior")
     n = group(tree, "posterior").sizes["obs"]
-    design = np.unique(np.linspace(0, n - 1, min(n, DESIGN)).astype(int))
+    design = evenly(n, DESIGN)
     return {"f": posterior["f"].isel(obs=design).values[None], "sigma": posterior["sigma"].values[None]}
 
 

@@ -12,6 +12,7 @@ from bayesplat.diagnostics.overfitting import PIT_LEVEL
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, variable
+from bayesplat.tables import evenly
 
 DRAWS = 50
 """Replicated data sets drawn as lines."""
@@ -47,7 +48,7 @@ def checks(post: object) -> Figure:
 def _replicates(y: xr.DataArray) -> Float[np.ndarray, "s n"]:
     """Up to DRAWS replicated data sets, evenly spread over the sample."""
     flat = y.transpose("sample", "obs").values
-    return flat[np.unique(np.linspace(0, len(flat) - 1, DRAWS).astype(int))]
+    return flat[evenly(len(flat), DRAWS)]
 
 
 def _prior(ax: Axes, y: np.ndarray, replicates: np.ndarray, name: str) -> None:
@@ -87,7 +88,7 @@ def _posterior(ax: Axes, y: np.ndarray, replicates: np.ndarray, name: str) -> No
 
 def _density(y: Float[np.ndarray, " n"], grid: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
     """Gaussian kernel density, with Silverman's width."""
-    y = y[np.unique(np.linspace(0, len(y) - 1, ROWS).astype(int))]
+    y = y[evenly(len(y), ROWS)]
     spread = min(y.std(), np.subtract(*np.quantile(y, (0.75, 0.25))) / 1.34) or y.std()
     width = max(0.9 * spread * len(y) ** -0.2, grid[1] - grid[0])
     z = (grid[:, None] - y) / width

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Geometry, Specification, features
-from bayesplat.tables import frame_like
+from bayesplat.tables import evenly, frame_like
 
 PAIRS = 2**22
 """Values of f (draws x rows) held at a time."""
@@ -70,15 +70,10 @@ def partial_dependence(
     spec: Specification, sample: Sample, x: Float[np.ndarray, "n d"], j: int, at: Float[np.ndarray, " m"], prob: float
 ) -> Prediction:
     """Average of f over the data x with input j at each value of `at`; on the unit box, standardised output."""
-    sample = jax.tree.map(lambda leaf: leaf[_spread(len(leaf), PARTIAL_DRAWS)], sample)
-    drawn = np.asarray(_averages(spec, sample, x[_spread(len(x), PARTIAL_ROWS)], jnp.asarray(j), at))
+    sample = jax.tree.map(lambda leaf: leaf[evenly(len(leaf), PARTIAL_DRAWS)], sample)
+    drawn = np.asarray(_averages(spec, sample, x[evenly(len(x), PARTIAL_ROWS)], jnp.asarray(j), at))
     lower, upper = np.quantile(drawn, ((1 - prob) / 2, (1 + prob) / 2), axis=0)
     return Prediction(drawn.mean(0), drawn.std(0), lower, upper, prob, "average")
-
-
-def _spread(n: int, most: int) -> np.ndarray:
-    """At most so many of n rows, evenly."""
-    return np.unique(np.linspace(0, n - 1, most).round().astype(int))
 
 
 @eqx.filter_jit

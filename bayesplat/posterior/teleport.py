@@ -32,8 +32,7 @@ class Pool(NamedTuple):
 def teleport(problem: Problem, values: Sites, key: Key, pool: int) -> tuple[Sites, Float[AnyArray, ""]]:
     """Redraw every splat once among `pool` candidates and itself; returns the share of splats that moved."""
     k = problem.spec.n_splats
-    sd = problem.spec.likelihood.data_sd(values, problem.noise_features)
-    weighted = collapsed.weigh(problem.features(problem.geometry(values)), problem.y, sd, problem.observed)
+    weighted = problem.weighted(problem.geometry(values), values)
 
     def move(state: tuple[Sites, Weighted], inputs: tuple[Int[AnyArray, ""], Key]) -> tuple[Any, AnyArray]:
         (values, weighted), (slot, key) = state, inputs
@@ -41,7 +40,7 @@ def teleport(problem: Problem, values: Sites, key: Key, pool: int) -> tuple[Site
         some = _candidates(problem, values, slot, fresh, pool)
         chosen = jax.random.categorical(choose, _log_weights(problem, values, weighted, slot, some))
         moved = {name: jnp.asarray(values[name]).at[slot].set(leaf[chosen]) for name, leaf in some.sites.items()}
-        weighted = collapsed.with_column(weighted, slot, some.columns[:, chosen], problem.observed / sd)
+        weighted = collapsed.with_column(weighted, slot, some.columns[:, chosen])
         return ({**values, **moved}, weighted), chosen > 0
 
     (values, _), moved = jax.lax.scan(move, (values, weighted), (jnp.arange(k), jax.random.split(key, k)))
@@ -64,12 +63,11 @@ def _log_weights(
 ) -> Float[AnyArray, " c"]:
     """Log collapsed density with each candidate in the slot, up to a constant; `weighted` holds the features now."""
     spec, now, many = problem.spec, problem.geometry(values), pool.geometry
-    sigma, sd = values["sigma"], spec.likelihood.data_sd(values, problem.noise_features)
-    scales = jnp.asarray(spec.prior.scales(values, problem.context, sigma))
+    scales = jnp.asarray(spec.prior.scales(values, problem.context, values["sigma"]))
     own = spec.prior.own_sites
-    scale = spec.prior.scales({**values, **pool.sites}, problem.context, sigma) if own else scales[slot]
+    scale = spec.prior.scales({**values, **pool.sites}, problem.context, values["sigma"]) if own else scales[slot]
     rest = with_trend(scales.at[slot].set(0.0), weighted.slope.shape[0])
-    system = collapsed.factor_weighted(weighted, rest, sd, problem.observed)
+    system = collapsed.factor_weighted(weighted, rest)
     gain = problem.temper * collapsed.evidence_gain(system, pool.columns, scale)
     penalty = jnp.asarray(spec.prior.log_penalty_from(now.A, now.b, many.A, many.b))
     return gain + jnp.sum(penalty.at[:, slot].set(0.0), 1)

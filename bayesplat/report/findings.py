@@ -13,6 +13,7 @@ from bayesplat.diagnostics.pool import pooled
 from bayesplat.likelihoods import StudentT
 from bayesplat.report.wording import count, interval, number
 from bayesplat.results import Posterior
+from bayesplat.tables import evenly
 
 PROB = 0.9
 """Probability of the intervals and bands of the page."""
@@ -64,7 +65,7 @@ class Findings(NamedTuple):
 def find(post: Posterior) -> Findings:
     """Compute everything that the page says in numbers."""
     x, y = group(post.data, "constant_data")["x"].values, group(post.data, "observed_data")["y"].values
-    rows = np.unique(np.linspace(0, len(y) - 1, min(len(y), ROWS)).astype(int))
+    rows = evenly(len(y), ROWS)
     new = post.predict(x[rows], PROB, "observation")
     inside = (new.lower <= y[rows]) & (y[rows] <= new.upper)
     active = active_counts(post.data, pooled(post.data, "posterior"))

@@ -14,6 +14,7 @@ from bayesplat.report.findings import TAILS, Findings, interval_of
 from bayesplat.report.markup import Html, paragraph, table
 from bayesplat.report.wording import beside, number
 from bayesplat.results import Posterior
+from bayesplat.tables import evenly
 
 ALIKE = 0.9
 """Bhattacharyya coefficient from which two splats are called alike: with one input and equal widths, up to 0.9 sds
@@ -53,7 +54,7 @@ def splats(post: Posterior) -> Splats:
     shown = select(post)
     A, b = shown.A[:ROWS], shown.b[:ROWS]
     draws = pooled(post.data, "posterior")[["A", "b", "amplitude"]]
-    draws = draws.isel(sample=np.unique(np.linspace(0, draws.sizes["sample"] - 1, DRAWS).astype(int)))
+    draws = draws.isel(sample=evenly(draws.sizes["sample"], DRAWS))
     amplitude = draws["amplitude"].values
     alike = _alike(A, b, draws["A"].values, draws["b"].values)
     heights = np.where(alike, amplitude, 0.0).sum(2)

@@ -9,7 +9,6 @@ from posterior.problems import problem_of, thinned
 from scipy import special
 from statistical import P_VALUE, mean_p_value
 
-from bayesplat import collapsed
 from bayesplat.posterior import teleport
 from bayesplat.posterior.interweave import interweave
 from bayesplat.priors import Flat, Lengths, RegularizedHorseshoe, Repulsive
@@ -50,11 +49,6 @@ def before_and_after(problem, move):
 # ---------------------------------------------------------------- teleports
 
 
-def weighted(problem, values):
-    sd = problem.spec.likelihood.data_sd(values, problem.noise_features)
-    return collapsed.weigh(problem.features(problem.geometry(values)), problem.y, sd, problem.observed)
-
-
 def test_pool_weights_are_the_log_joint_up_to_a_constant(x64):
     """Rank-one gains, repulsion and all: against the full density with each candidate put in place."""
     problem, slot = problem_of(Repulsive(RegularizedHorseshoe(n_active=1.0)), k=K), jnp.asarray(1)
@@ -65,7 +59,8 @@ def test_pool_weights_are_the_log_joint_up_to_a_constant(x64):
         some = teleport._candidates(problem, values, slot, second, POOL)
         placed = {name: jnp.repeat(value[None], POOL + 1, 0) for name, value in values.items()}
         placed |= {name: placed[name].at[:, slot].set(leaf) for name, leaf in some.sites.items()}
-        weights = teleport._log_weights(problem, values, weighted(problem, values), slot, some)
+        weighted = problem.weighted(problem.geometry(values), values)
+        weights = teleport._log_weights(problem, values, weighted, slot, some)
         return weights, jax.vmap(problem.log_rest)(placed), problem.log_rest(values)
 
     found, expected, now = look(jax.random.key(1), jax.random.key(2))

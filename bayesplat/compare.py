@@ -2,15 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from bayesplat._checks import require
 from bayesplat._lazy import pd
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import active_splats, overfitting
 from bayesplat.diagnostics.stacking import stacking_weights
+from bayesplat.posterior.predict import Prediction
+from bayesplat.predictor import Predictor, mixture
 from bayesplat.results import Posterior
 
 UNTRUSTED = 0.1
@@ -26,6 +30,25 @@ class Comparison:
     splats, bad_k, weight (stacking), seconds; elpd_test and se_test where test data were given; log_evidence where all
     were sampled by SMC."""
     verdict: str
+    posteriors: Mapping[str, Posterior]
+    """What was compared, in the order of the table."""
+
+    def predict(self, x_new: object, prob: float = 0.9, kind: str = "function") -> Prediction:
+        """Predictions of all models together, mixed by their stacking weights, as `Posterior.predict` gives them.
+
+        Of all mixtures this one has the highest score of data left out, no lower than the best model's (yao2018); its
+        bands hold the doubt about the model, too. Leave out models that the verdict sets aside: their scores flatter.
+        """
+        return self.predictor.predict(x_new, prob, kind)
+
+    def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:
+        """Log density of new data under the mixture, per unit of y. NaN where y_new is missing."""
+        return self.predictor.log_predictive_density(x_new, y_new)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What those predictions are made from: of every model as many draws as its weight gives it."""
+        return mixture([post.predictor for post in self.posteriors.values()], self.table["weight"].to_numpy())
 
     def to_frame(self) -> "pd.DataFrame":
         """The table."""
@@ -76,7 +99,7 @@ def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: 
         scores = np.stack([posteriors[name].log_predictive_density(x_test, y_test) for name in names])
         scores = scores[:, ~np.isnan(scores).any(0)]
         table["elpd_test"], table["se_test"] = scores.sum(1), np.sqrt(scores.shape[1] * scores.var(1))
-    return Comparison(table, _verdict(table, elpd.shape[1]))
+    return Comparison(table, _verdict(table, elpd.shape[1]), {name: posteriors[name] for name in names})
 
 
 def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:

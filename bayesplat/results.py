@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bayesplat import io
-from bayesplat._checks import BayesplatError, fraction, one_of, require
+from bayesplat._checks import BayesplatError, fraction, require
 from bayesplat._lazy import pd, xr
 from bayesplat._typing import Sites
 from bayesplat.devices import inference
@@ -21,10 +21,10 @@ from bayesplat.diagnostics.overfitting import Overfitting, overfitting
 from bayesplat.diagnostics.pool import chain_weights, pooled
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Specification
-from bayesplat.posterior import predict as predictions
-from bayesplat.posterior.predict import Prediction, Sample
+from bayesplat.posterior.predict import Component, Prediction, Sample, partial_dependence
+from bayesplat.predictor import Predictor
 from bayesplat.scaling import Scaling
-from bayesplat.tables import as_inputs, as_output
+from bayesplat.tables import as_inputs
 
 GROUPS = (
     "posterior",
@@ -61,12 +61,7 @@ class Posterior:
         of rows. A frame's columns are taken by their names, and `.to_frame()` gives a frame of its kind back. Raises
         BayesplatError for inputs that do not fit.
         """
-        fraction("prob", prob)
-        one_of("kind", kind, ("function", "observation", "noise"))
-        x = np.asarray(self.scaling.to_box(as_inputs(x_new, "x_new", self.names[:-1])))
-        with inference():
-            p = predictions.predict(self.spec, self._sample, self._field, x, prob, kind)
-        return self._in_units(p, 0.0 if kind == "noise" else self.scaling.mean, x_new)
+        return self.predictor.predict(x_new, prob, kind)
 
     def partial_dependence(self, along: object, at: object, prob: float = 0.9) -> Prediction:
         """Average of f over the data, with one input held at each value of `at` (m,), in the units of y.
@@ -84,22 +79,13 @@ class Posterior:
         x = self.scaling.to_box(group(self.data, "constant_data")["x"].values)
         values = (as_inputs(at, "at", (inputs[j],))[:, 0] - self.scaling.low[j]) / self.scaling.extent[j]
         with inference():
-            p = predictions.partial_dependence(self.spec, self._sample, np.asarray(x), j, np.asarray(values), prob)
-        return self._in_units(p, self.scaling.mean, at)
+            (component,) = self.predictor.components
+            p = partial_dependence(component, np.asarray(x), j, np.asarray(values), prob)
+        return self.predictor.in_units(p, self.scaling.mean, at)
 
     def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:
         """Log p(y_new | data) at every row, per unit of y: held-out scores. NaN where y_new is missing."""
-        x = as_inputs(x_new, "x_new", self.names[:-1])
-        y = as_output(y_new, x.shape[0], "y_new")
-        with inference():
-            score = predictions.log_predictive_density(
-                self.spec,
-                self._sample,
-                self._field,
-                np.asarray(self.scaling.to_box(x)),
-                np.asarray(self.scaling.to_standard(y)),
-            )
-        return score - np.log(self.scaling.sd)
+        return self.predictor.log_predictive_density(x_new, y_new)
 
     def convergence(self) -> Convergence:
         """Did the sampler converge? R-hat and ESS of f, sigma and the log density, and what failed, in words."""
@@ -149,28 +135,20 @@ class Posterior:
         """Number of inputs d."""
         return len(self.names) - 1
 
-    def _in_units(self, p: Prediction, level: float, x: object) -> Prediction:
-        """A standardised prediction in the units of y, about this level."""
-        low, high, mean = (level + self.scaling.sd * part for part in (p.lower, p.upper, p.mean))
-        return Prediction(mean, self.scaling.sd * p.sd, low, high, p.prob, p.kind, x)
-
     @cached_property
-    def _field(self) -> NoiseField:
-        constant = group(self.data, "constant_data")
-        centre, offset = constant["noise_centre"].values, constant["noise_offset"].values
-        return NoiseField(centre, float(constant["noise_width"]), offset)
-
-    @cached_property
-    def _sample(self) -> Sample:
-        """Draws on the unit box and standardised output, chains joined in proportion to their weights."""
-        draws = pooled(self.data, "posterior")
+    def predictor(self) -> Predictor:
+        """What predictions are made from: draws on the unit box, chains joined in proportion to their weights."""
+        draws, constant = pooled(self.data, "posterior"), group(self.data, "constant_data")
         flat = {str(name): draws[name].values for name in draws.data_vars}
         coefficients = np.concatenate([flat["amplitude"], flat["trend"]], 1) / self.scaling.sd
         noise: Sites = {"sigma": flat["sigma"] / self.scaling.sd}
         if "noise_weight" in flat:
             noise["noise_weight"] = flat["noise_weight"]
         A = flat["A"] / self.scaling.extent[:, None]
-        return Sample(A, self.scaling.to_box(flat["b"]), coefficients, noise)
+        sample = Sample(A, self.scaling.to_box(flat["b"]), coefficients, noise)
+        centre, offset = constant["noise_centre"].values, constant["noise_offset"].values
+        field = NoiseField(centre, float(constant["noise_width"]), offset)
+        return Predictor((Component(self.spec, sample, field),), self.scaling, self.names)
 
     def __str__(self) -> str:
         sizes = group(self.data, "posterior").sizes

@@ -6,7 +6,6 @@
 
 # %%
 import argparse
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -70,15 +69,11 @@ def cases(options: argparse.Namespace) -> list[tuple[str, Callable[[int], tuple[
 
 
 # %%
-def fitted(model: bs.SplatModel, data: tuple[np.ndarray, ...], start: bs.PointFit, budget: dict, seed: int) -> dict:
-    """Scores of one posterior; all priors start from the same point fit, which does not depend on their dials."""
-    x, y, x_new, y_new = data
-    began = time.perf_counter()
-    post = model.sample(x, y, seed=seed, start=start, **budget)
-    seconds = time.perf_counter() - began
-    report, new = post.overfitting().to_frame()["value"], post.log_predictive_density(x_new, y_new).mean()
+def scored(post: bs.Posterior, new: np.ndarray) -> dict:
+    """Scores of one posterior, beside the mean log density of new data."""
+    report = post.overfitting().to_frame()["value"]
     return {
-        "n": len(x),
+        "n": post.data["observed_data"].sizes["obs"],
         "held_out": new,
         "loo": report["LOO score per datum"],
         "gap": report["in-sample score per datum"] - new,
@@ -86,8 +81,26 @@ def fitted(model: bs.SplatModel, data: tuple[np.ndarray, ...], start: bs.PointFi
         "p_loo": report["effective parameters p_loo"],
         "bad_k": report["untrusted LOO terms"],
         "r_hat": float(post.convergence().to_frame().r_hat.iloc[0]),
-        "seconds": seconds,
+        "seconds": post.info["seconds"],
     }
+
+
+def mixed(posts: dict[str, bs.Posterior], x_new: np.ndarray, y_new: np.ndarray) -> float:
+    """Held-out score of all trusted posteriors together, mixed by stacking."""
+    trusted = {
+        prior: post
+        for prior, post in posts.items()
+        if post.overfitting().loo.n_bad <= UNTRUSTED * post.data["observed_data"].sizes["obs"]
+    }
+    if not trusted:
+        return np.nan
+    model = bs.compare(trusted) if len(trusted) > 1 else next(iter(trusted.values()))
+    return model.log_predictive_density(x_new, y_new).mean()
+
+
+def write(rows: list[dict], out: Path) -> None:
+    """The rows that there are, as a table."""
+    pd.DataFrame(rows).to_csv(out / "regularisation.csv", index=False, float_format="%.5g")
 
 
 def study(options: argparse.Namespace) -> pd.DataFrame:
@@ -98,12 +111,18 @@ def study(options: argparse.Namespace) -> pd.DataFrame:
         for seed in range(options.seeds):
             data = drawn(seed)
             for k in options.k:
+                # all priors start from the same point fit, which does not depend on their dials
                 start = bs.SplatModel(k, prior=bs.Ridge()).fit(*data[:2], seed=seed)
+                posts, own = {}, []
                 for prior in options.priors:
                     model = bs.SplatModel(k, prior=PRIORS[prior](k))
-                    row = fitted(model, data, start, budget, seed)
-                    rows.append({"data": name, "seed": seed, "k": k, "prior": prior, **row})
-                    pd.DataFrame(rows).to_csv(options.out / "regularisation.csv", index=False, float_format="%.5g")
+                    posts[prior] = model.sample(*data[:2], seed=seed, start=start, **budget)
+                    new = posts[prior].log_predictive_density(*data[2:]).mean()
+                    own.append({"data": name, "seed": seed, "k": k, "prior": prior, **scored(posts[prior], new)})
+                    write(rows + own, options.out)
+                together = mixed(posts, *data[2:])
+                rows += [{**row, "mixture": together} for row in own]
+                write(rows, options.out)
     return pd.DataFrame(rows)
 
 
@@ -137,6 +156,13 @@ def does_loo_know(rows: pd.DataFrame) -> str:
         said.append(
             f"LOO picks the prior that predicts new data best, {name}, in {picked} of {len(cost)} cases; its choice "
             f"loses {np.mean(cost):.3f} nats per datum on average ({np.max(cost):.3f} at worst)."
+        )
+    best = rows.groupby(["data", "seed", "k"]).held_out.max()
+    together = (best - rows.groupby(["data", "seed", "k"]).mixture.first()).dropna()
+    if len(together):
+        said.append(
+            f"Not choosing, but mixing those by stacking, loses {together.mean():.3f} ({together.max():.3f} at worst, "
+            f"{together.min():.3f} at best) in {len(together)} cases."
         )
     lost = rows.groupby(["data", "seed", "k"]).held_out.transform("max") - rows.held_out
     fixed = lost.groupby(rows.prior, sort=False).agg(["mean", "max"])

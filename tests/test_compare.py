@@ -87,6 +87,34 @@ def test_test_data_are_scored_beside():
         bs.compare({"a": post, "b": post}, x)
 
 
+# ---------------------------------------------------------------- all of them together
+
+
+def test_models_predict_together_by_their_weights():
+    post = made_up.posterior(1)
+    tree = post.data.copy()
+    tree["posterior"] = tree["posterior"].to_dataset().assign(trend=tree["posterior"]["trend"] + 40.0)
+    rng = np.random.default_rng(0)
+    y = tree["loo_predictive"]["y"]
+    tree["loo_predictive"] = tree["loo_predictive"].to_dataset().assign(y=y + rng.normal(size=y.sizes["obs"]))
+    lifted = bs.Posterior(post.spec, post.scaling, post.names, tree, post.info)
+    both = {"as it was": post, "lifted": lifted}
+    found = bs.compare(both)
+    weight, x = found.table["weight"], np.linspace(1, 9, 30)
+    assert 0.2 < weight["lifted"] < 0.8
+    assert list(found.posteriors) == list(found.table.index)
+    means = {name: both[name].predict(x).mean for name in both}
+    expected = sum(weight[name] * means[name] for name in both)
+    # the mixture keeps whole draws of the hundred
+    np.testing.assert_allclose(found.predict(x).mean, expected, atol=6)
+    densities = {name: post.log_predictive_density(x, means["lifted"]) for name, post in both.items()}
+    score = found.log_predictive_density(x, means["lifted"])
+    np.testing.assert_allclose(
+        score, np.logaddexp(*(np.log(weight[name]) + densities[name] for name in both)), atol=0.3
+    )
+    assert np.abs(score - densities["as it was"]).max() > 0.3
+
+
 # ---------------------------------------------------------------- misuse
 
 

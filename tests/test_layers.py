@@ -22,7 +22,7 @@ LAYERS = {
     5: ["collapsed", "model"],
     6: ["flow", "posterior"],
     7: ["diagnostics", "io"],
-    8: ["compare", "results"],
+    8: ["compare", "predictor", "results"],
     9: ["bound", "sampling"],
     10: ["regression"],
     11: ["plots", "datasets", "kfold", "reloo", "resume", "advice", "sklearn"],

@@ -24,10 +24,16 @@ def pooled(tree: "xr.DataTree", name: str) -> "xr.Dataset":
 
 
 def picks(weights: Float[np.ndarray, " chains"], draws: int) -> Int[np.ndarray, " s"]:
-    """Positions among all draws, chain after chain, that stand for the weighted mixture: as many as there are draws.
+    """Positions among all draws, chain after chain, that stand for the weighted mixture: as many as there are draws."""
+    shares = counts(weights, weights.size * draws)
+    return np.concatenate([c * draws + spread(share, draws) for c, share in enumerate(shares.tolist())])
 
-    Every chain gives its share, evenly spread over its draws, which repeat where the share is more than it has.
-    """
-    ends = np.round(np.cumsum(weights) * weights.size * draws).astype(int)
-    counts = np.diff(ends, prepend=0)
-    return np.concatenate([c * draws + np.arange(m) * draws // max(m, 1) for c, m in enumerate(counts)])
+
+def counts(weights: Float[np.ndarray, " m"], total: int) -> Int[np.ndarray, " m"]:
+    """How many of `total` draws each part of a mixture gives: whole numbers that add up."""
+    return np.diff(np.round(np.cumsum(weights) * total).astype(int), prepend=0)
+
+
+def spread(share: int, draws: int) -> Int[np.ndarray, " share"]:
+    """Positions of a share of the draws, evenly spread; they repeat where the share is more than there are."""
+    return np.arange(share) * draws // max(share, 1)

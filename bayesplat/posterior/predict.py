@@ -1,4 +1,4 @@
-"""Predictions from posterior draws in blocks of rows: f or new observations, without the training data."""
+"""Predictions from draws of one posterior, or of a mixture of several, in blocks of rows, without the training data."""
 
 from typing import Any, NamedTuple
 
@@ -30,6 +30,14 @@ class Sample(NamedTuple):
     noise: Sites  # `sigma` (s,) and, for varying noise, `noise_weight` (s, g)
 
 
+class Component(NamedTuple):
+    """One posterior of a mixture, with as many draws as its weight gives it."""
+
+    spec: Specification
+    sample: Sample
+    field: NoiseField
+
+
 class Prediction(NamedTuple):
     """What is predicted at each row, in the units of y."""
 
@@ -49,66 +57,64 @@ class Prediction(NamedTuple):
         return f"Prediction of the {self.kind} at {self.mean.size} rows, with {self.prob:.0%} equal-tailed intervals"
 
 
-def predict(
-    spec: Specification, sample: Sample, field: NoiseField, x: Float[np.ndarray, "m d"], prob: float, kind: str
-) -> Prediction:
-    """Mean, sd and equal-tailed interval at inputs on the unit box, standardised output."""
+def predict(components: tuple[Component, ...], x: Float[np.ndarray, "m d"], prob: float, kind: str) -> Prediction:
+    """Mean, sd and equal-tailed interval of a mixture at inputs on the unit box, standardised output."""
     tails = ((1 - prob) / 2, (1 + prob) / 2)
     parts = []
-    for rows in _blocks(x, sample):
+    for rows in _blocks(x, components):
         if kind == "observation":
-            parts.append(jax.tree.map(np.asarray, _observation(spec, sample, field, rows, tails)))
+            parts.append(jax.tree.map(np.asarray, _observation(components, rows, tails)))
         else:
-            drawn = functions(spec, sample, rows) if kind == "function" else noise_sd(spec, sample, field, rows)
-            drawn = np.asarray(drawn)
+            value = functions if kind == "function" else noise_sd
+            drawn = np.concatenate([np.asarray(value(component, rows)) for component in components])
             parts.append((drawn.mean(0), drawn.std(0), *np.quantile(drawn, tails, axis=0)))
     mean, sd, lower, upper = (np.concatenate(part)[: len(x)] for part in zip(*parts, strict=True))
     return Prediction(mean, sd, lower, upper, prob, kind)
 
 
 def partial_dependence(
-    spec: Specification, sample: Sample, x: Float[np.ndarray, "n d"], j: int, at: Float[np.ndarray, " m"], prob: float
+    component: Component, x: Float[np.ndarray, "n d"], j: int, at: Float[np.ndarray, " m"], prob: float
 ) -> Prediction:
     """Average of f over the data x with input j at each value of `at`; on the unit box, standardised output."""
-    sample = jax.tree.map(lambda leaf: leaf[evenly(len(leaf), PARTIAL_DRAWS)], sample)
-    drawn = np.asarray(_averages(spec, sample, x[evenly(len(x), PARTIAL_ROWS)], jnp.asarray(j), at))
+    sample = jax.tree.map(lambda leaf: leaf[evenly(len(leaf), PARTIAL_DRAWS)], component.sample)
+    rows = x[evenly(len(x), PARTIAL_ROWS)]
+    drawn = np.asarray(_averages(component._replace(sample=sample), rows, jnp.asarray(j), at))
     lower, upper = np.quantile(drawn, ((1 - prob) / 2, (1 + prob) / 2), axis=0)
     return Prediction(drawn.mean(0), drawn.std(0), lower, upper, prob, "average")
 
 
 @eqx.filter_jit
 def _averages(
-    spec: Specification, sample: Sample, x: Float[AnyArray, "n d"], j: Int[AnyArray, ""], at: Float[AnyArray, " m"]
+    component: Component, x: Float[AnyArray, "n d"], j: Int[AnyArray, ""], at: Float[AnyArray, " m"]
 ) -> Float[AnyArray, "s m"]:
-    return jax.lax.map(lambda value: functions(spec, sample, jnp.asarray(x).at[:, j].set(value)).mean(1), at).T
+    return jax.lax.map(lambda value: functions(component, jnp.asarray(x).at[:, j].set(value)).mean(1), at).T
 
 
 def log_predictive_density(
-    spec: Specification, sample: Sample, field: NoiseField, x: Float[np.ndarray, "m d"], y: Float[np.ndarray, " m"]
+    components: tuple[Component, ...], x: Float[np.ndarray, "m d"], y: Float[np.ndarray, " m"]
 ) -> Float[np.ndarray, " m"]:
     """Log p(y | data) at every row: the log of the mean density over draws, standardised output."""
-    padded = np.concatenate([y, np.zeros(-len(y) % _rows(sample))])
-    blocks = padded.reshape(-1, _rows(sample))
-    scores = [
-        _score(spec, sample, field, rows, target) for rows, target in zip(_blocks(x, sample), blocks, strict=True)
-    ]
+    rows = _rows(components)
+    blocks = np.concatenate([y, np.zeros(-len(y) % rows)]).reshape(-1, rows)
+    scores = [_score(components, *block) for block in zip(_blocks(x, components), blocks, strict=True)]
     return np.concatenate([np.asarray(score) for score in scores])[: len(x)]
 
 
-def _rows(sample: Sample) -> int:
-    return int(np.clip(PAIRS // len(sample.A), 16, 256))
+def _rows(components: tuple[Component, ...]) -> int:
+    return int(np.clip(PAIRS // sum(len(component.sample.A) for component in components), 16, 256))
 
 
-def _blocks(x: Float[np.ndarray, "m d"], sample: Sample) -> list[np.ndarray]:
+def _blocks(x: Float[np.ndarray, "m d"], components: tuple[Component, ...]) -> list[np.ndarray]:
     """Blocks of equally many rows, the last one filled up, so that every block runs the same compiled code."""
-    rows = _rows(sample)
+    rows = _rows(components)
     padded = np.concatenate([x, np.repeat(x[:1], -len(x) % rows, axis=0)])
     return list(padded.reshape(-1, rows, x.shape[1]))
 
 
 @eqx.filter_jit
-def functions(spec: Specification, sample: Sample, x: Float[AnyArray, "m d"]) -> Float[AnyArray, "s m"]:
+def functions(component: Component, x: Float[AnyArray, "m d"]) -> Float[AnyArray, "s m"]:
     """F = trend + splats of every draw at inputs on the unit box."""
+    spec, sample = component.spec, component.sample
 
     def one(A: AnyArray, b: AnyArray, coefficients: AnyArray) -> AnyArray:
         return features(spec, Geometry(A, b, jnp.zeros(b.shape[0])), x) @ coefficients
@@ -117,38 +123,41 @@ def functions(spec: Specification, sample: Sample, x: Float[AnyArray, "m d"]) ->
 
 
 @eqx.filter_jit
-def noise_sd(
-    spec: Specification, sample: Sample, field: NoiseField, x: Float[AnyArray, "m d"]
-) -> Float[AnyArray, "s m"]:
+def noise_sd(component: Component, x: Float[AnyArray, "m d"]) -> Float[AnyArray, "s m"]:
     """Scale sigma(x) of the noise of every draw at inputs on the unit box."""
-    at = field.features(x)
-    return jax.vmap(lambda noise: spec.likelihood.sd(noise, at))(sample.noise)
+    at = component.field.features(x)
+    return jax.vmap(lambda noise: component.spec.likelihood.sd(noise, at))(component.sample.noise)
 
 
 @eqx.filter_jit
 def _score(
-    spec: Specification, sample: Sample, field: NoiseField, x: Float[AnyArray, "m d"], y: Float[AnyArray, " m"]
+    components: tuple[Component, ...], x: Float[AnyArray, "m d"], y: Float[AnyArray, " m"]
 ) -> Float[AnyArray, " m"]:
-    sd = noise_sd(spec, sample, field, x)
-    log_density = spec.likelihood.log_density(y[None, :], functions(spec, sample, x), sd)
-    return logsumexp(log_density, 0) - jnp.log(sd.shape[0])
+    log_density = jnp.concatenate(
+        [each.spec.likelihood.log_density(y[None, :], functions(each, x), noise_sd(each, x)) for each in components]
+    )
+    return logsumexp(log_density, 0) - jnp.log(log_density.shape[0])
 
 
 @eqx.filter_jit
 def _observation(
-    spec: Specification, sample: Sample, field: NoiseField, x: Float[AnyArray, "m d"], tails: tuple[float, float]
+    components: tuple[Component, ...], x: Float[AnyArray, "m d"], tails: tuple[float, float]
 ) -> tuple[Float[AnyArray, " m"], ...]:
     """Moments and quantiles of a new observation: exact for the mixture over draws, so nothing is simulated."""
-    likelihood = spec.likelihood
-    f, sd = functions(spec, sample, x), noise_sd(spec, sample, field, x)
-    mean, variance = f.mean(0), f.var(0) + likelihood.variance(sd).mean(0)
+    laws = [(each.spec.likelihood, functions(each, x), noise_sd(each, x)) for each in components]
+    f = jnp.concatenate([f for _, f, _ in laws])
+    noise = jnp.concatenate([likelihood.variance(sd) for likelihood, _, sd in laws])
+    mean, variance = f.mean(0), f.var(0) + noise.mean(0)
+
+    def below(y: AnyArray) -> AnyArray:
+        return jnp.concatenate([likelihood.cdf(y[None, :], f, sd) for likelihood, f, sd in laws]).mean(0)
 
     def quantile(prob: float) -> Float[AnyArray, " m"]:
         def halve(_: object, ends: tuple[AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray]:
             low, high = ends
             middle = 0.5 * (low + high)
-            below = likelihood.cdf(middle[None, :], f, sd).mean(0) < prob
-            return jnp.where(below, middle, low), jnp.where(below, high, middle)
+            short = below(middle) < prob
+            return jnp.where(short, middle, low), jnp.where(short, high, middle)
 
         # Cantelli: a quantile lies within sqrt((1 - p) / p) sds of the mean, whatever the distribution
         reach = jnp.sqrt(variance * max(prob / (1 - prob), (1 - prob) / prob))

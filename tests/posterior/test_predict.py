@@ -12,7 +12,7 @@ from bayesplat.likelihoods import FLOOR, noise_field
 from bayesplat.measure import SplatMeasure
 from bayesplat.model import Specification
 from bayesplat.mothers import Gaussian
-from bayesplat.posterior.predict import Sample, log_predictive_density, partial_dependence, predict
+from bayesplat.posterior.predict import Component, Sample, log_predictive_density, partial_dependence, predict
 from bayesplat.priors import Ridge
 
 S, K, M, PROB = 40, 3, 300, 0.8  # 300 rows: one block of 256 and one filled up
@@ -29,8 +29,9 @@ KINDS = ("varying normal", "varying student-t")
 likelihoods = pytest.mark.parametrize("name", KINDS)
 
 
-def spec_of(name):
-    return Specification(K, Ridge(), LIKELIHOODS[name])
+def alone(name):
+    """A mixture of one."""
+    return (Component(Specification(K, Ridge(), LIKELIHOODS[name]), SAMPLE, FIELD),)
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +62,12 @@ def law(name, f, sd):
 def observed():
     """Predicted observations, by likelihood."""
     with jax.enable_x64(True):
-        return {name: predict(spec_of(name), SAMPLE, FIELD, X, PROB, "observation") for name in KINDS}
+        return {name: predict(alone(name), X, PROB, "observation") for name in KINDS}
 
 
 @pytest.mark.parametrize("prob", [0.5, PROB, 0.99])
 def test_functions_have_the_moments_and_quantiles_of_the_draws(f, prob, x64):
-    found = predict(spec_of("varying normal"), SAMPLE, FIELD, X, prob, "function")
+    found = predict(alone("varying normal"), X, prob, "function")
     tails = (1 - prob) / 2, (1 + prob) / 2
     expected = f.mean(0), f.std(0), *np.quantile(f, tails, axis=0)
     for part, value in zip(found[:4], expected, strict=True):
@@ -77,7 +78,7 @@ def test_functions_have_the_moments_and_quantiles_of_the_draws(f, prob, x64):
 
 @likelihoods
 def test_the_noise_has_the_moments_and_quantiles_of_the_draws(sd, name, x64):
-    found = predict(spec_of(name), SAMPLE, FIELD, X, PROB, "noise")
+    found = predict(alone(name), X, PROB, "noise")
     expected = sd.mean(0), sd.std(0), *np.quantile(sd, ((1 - PROB) / 2, (1 + PROB) / 2), axis=0)
     for part, value in zip(found[:4], expected, strict=True):
         np.testing.assert_allclose(part, value, rtol=1e-9)
@@ -112,7 +113,7 @@ def test_simulated_observations_fall_into_the_intervals_as_often_as_promised(obs
 @likelihoods
 def test_log_predictive_density_is_that_of_the_mixture(f, sd, name, x64):
     y = f.mean(0) + np.random.default_rng(2).normal(size=M)
-    found = log_predictive_density(spec_of(name), SAMPLE, FIELD, X, y)
+    found = log_predictive_density(alone(name), X, y)
     expected = special.logsumexp(law(name, f, sd).logpdf(y), 0) - np.log(S)
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
     assert not np.allclose(found, special.logsumexp(law(name, f, 1.01 * sd).logpdf(y), 0) - np.log(S), atol=1e-4)
@@ -129,9 +130,9 @@ ROWS = {
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
 @pytest.mark.parametrize("kind", ["function", "observation"])
 def test_rows_are_predicted_whatever_their_company(observed, kind, rows, x64):
-    spec = spec_of("varying normal")
-    whole = observed["varying normal"] if kind == "observation" else predict(spec, SAMPLE, FIELD, X, PROB, kind)
-    part = predict(spec, SAMPLE, FIELD, X[rows], PROB, kind)
+    only = alone("varying normal")
+    whole = observed["varying normal"] if kind == "observation" else predict(only, X, PROB, kind)
+    part = predict(only, X[rows], PROB, kind)
     assert part.mean.shape == (len(rows),)
     for here, there in zip(part[:4], whole[:4], strict=True):
         np.testing.assert_allclose(here, there[rows], rtol=1e-9, atol=1e-12)
@@ -139,9 +140,9 @@ def test_rows_are_predicted_whatever_their_company(observed, kind, rows, x64):
 
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
 def test_rows_are_scored_whatever_their_company(rows, x64):
-    spec, y = spec_of("varying normal"), np.random.default_rng(2).normal(size=M)
-    whole = log_predictive_density(spec, SAMPLE, FIELD, X, y)
-    part = log_predictive_density(spec, SAMPLE, FIELD, X[rows], y[rows])
+    only, y = alone("varying normal"), np.random.default_rng(2).normal(size=M)
+    whole = log_predictive_density(only, X, y)
+    part = log_predictive_density(only, X[rows], y[rows])
     np.testing.assert_allclose(part, whole[rows], rtol=1e-10)
 
 
@@ -153,7 +154,7 @@ def test_predictions_say_what_they_are(observed):
 
 def test_partial_dependence_is_the_average_over_the_data(x64):
     at, data = np.array([0.2, 0.5, 0.9]), X[:100]
-    found = partial_dependence(spec_of("varying normal"), SAMPLE, data, 1, at, PROB)
+    found = partial_dependence(*alone("varying normal"), data, 1, at, PROB)
     for i, value in enumerate(at):
         held = np.stack([data[:, 0], np.full(100, value)], 1)
         drawn = [
@@ -166,9 +167,55 @@ def test_partial_dependence_is_the_average_over_the_data(x64):
 
 def test_a_long_partial_dependence_takes_draws_and_data_evenly(x64):
     draws = jax.tree.map(lambda leaf: np.repeat(leaf, 20, 0), SAMPLE)  # 800 draws, of which every other counts
+    (only,) = alone("varying normal")
     few, many = (
-        partial_dependence(spec_of("varying normal"), sample, np.repeat(X[:16], times, 0), 0, np.array([0.3]), PROB)
+        partial_dependence(only._replace(sample=sample), np.repeat(X[:16], times, 0), 0, np.array([0.3]), PROB)
         for sample, times in ((SAMPLE, 1), (draws, 16))
     )
     np.testing.assert_allclose(few.mean, many.mean, rtol=0.02)
     np.testing.assert_allclose(few.sd, many.sd, rtol=0.02)
+
+
+# ---------------------------------------------------------------- mixtures of posteriors
+
+FEW, SHIFT = 10, 3.0
+
+
+@pytest.fixture(scope="module")
+def mixed():
+    """A component of 40 draws, and one of ten whose level is higher and whose noise has heavy tails."""
+    (one,), (other,) = alone("varying normal"), alone("varying student-t")
+    sample = jax.tree.map(lambda leaf: leaf[:FEW], SAMPLE)
+    lifted = sample.coefficients + SHIFT * np.eye(K + 1)[K]
+    return one, other._replace(sample=sample._replace(coefficients=lifted))
+
+
+def mixed_laws(f, sd):
+    """The laws of a new observation under both, one row a draw."""
+    return law("varying normal", f, sd), law("varying student-t", f[:FEW] + SHIFT, sd[:FEW])
+
+
+def test_a_mixture_has_the_moments_and_quantiles_of_all_draws(mixed, f, x64):
+    drawn = np.concatenate([f, f[:FEW] + SHIFT])
+    found = predict(mixed, X, PROB, "function")
+    expected = drawn.mean(0), drawn.std(0), *np.quantile(drawn, ((1 - PROB) / 2, (1 + PROB) / 2), axis=0)
+    for part, value in zip(found[:4], expected, strict=True):
+        np.testing.assert_allclose(part, value, rtol=1e-9, atol=1e-10)
+
+
+def test_observations_of_a_mixture_keep_the_noise_of_each_part(mixed, f, sd, x64):
+    found, laws = predict(mixed, X, PROB, "observation"), mixed_laws(f, sd)
+    means, variances = (np.concatenate([getattr(each, name)() for each in laws]) for name in ("mean", "var"))
+    np.testing.assert_allclose(found.sd, np.sqrt(means.var(0) + variances.mean(0)), rtol=1e-8)
+    for end, share in ((found.lower, (1 - PROB) / 2), (found.upper, (1 + PROB) / 2)):
+        below = np.concatenate([each.cdf(end) for each in laws])
+        np.testing.assert_allclose(below.mean(0), share, atol=1e-8)
+        # weighing both parts alike, whatever their draws, would be seen
+        assert np.abs(0.5 * (below[:S].mean(0) + below[S:].mean(0)) - share).max() > 0.01
+
+
+def test_the_density_of_a_mixture_is_the_mean_over_all_draws(mixed, f, sd, x64):
+    y = f.mean(0) + np.random.default_rng(2).normal(size=M)
+    each = np.concatenate([law.logpdf(y) for law in mixed_laws(f, sd)])
+    expected = special.logsumexp(each, 0) - np.log(S + FEW)
+    np.testing.assert_allclose(log_predictive_density(mixed, X, y), expected, rtol=1e-8, atol=1e-9)

@@ -1,0 +1,69 @@
+"""Predictions in the user's units, from one posterior or from a mixture of several."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from bayesplat._checks import fraction, one_of, require
+from bayesplat.devices import inference
+from bayesplat.diagnostics.pool import counts, spread
+from bayesplat.posterior import predict as predictions
+from bayesplat.posterior.predict import Component, Prediction
+from bayesplat.scaling import Scaling
+from bayesplat.tables import as_inputs, as_output
+
+
+class Predictor(NamedTuple):
+    """All that predictions need: draws, each of the same weight, and the user's units and names."""
+
+    components: tuple[Component, ...]
+    scaling: Scaling
+    names: tuple[str, ...]  # of the inputs, then of the output
+
+    def predict(self, x_new: object, prob: float, kind: str) -> Prediction:
+        """Mean, sd and equal-tailed interval at new inputs, as `Posterior.predict` says."""
+        fraction("prob", prob)
+        one_of("kind", kind, ("function", "observation", "noise"))
+        x = np.asarray(self.scaling.to_box(as_inputs(x_new, "x_new", self.names[:-1])))
+        with inference():
+            p = predictions.predict(self.components, x, prob, kind)
+        return self.in_units(p, 0.0 if kind == "noise" else self.scaling.mean, x_new)
+
+    def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:
+        """Log p(y_new | data) at every row, per unit of y."""
+        x = as_inputs(x_new, "x_new", self.names[:-1])
+        y = np.asarray(self.scaling.to_standard(as_output(y_new, x.shape[0], "y_new")))
+        with inference():
+            score = predictions.log_predictive_density(self.components, np.asarray(self.scaling.to_box(x)), y)
+        return score - np.log(self.scaling.sd)
+
+    def in_units(self, p: Prediction, level: float, x: object) -> Prediction:
+        """A standardised prediction in the units of y, about this level."""
+        low, high, mean = (level + self.scaling.sd * part for part in (p.lower, p.upper, p.mean))
+        return Prediction(mean, self.scaling.sd * p.sd, low, high, p.prob, p.kind, x)
+
+
+def mixture(predictors: Sequence[Predictor], weights: Float[np.ndarray, " m"]) -> Predictor:
+    """The predictors of several posteriors of the same data as one: each gives its share of all their draws.
+
+    Raises BayesplatError where their units differ.
+    """
+    scalings = [predictor.scaling for predictor in predictors]
+    same = all(np.allclose(a, b) for scaling in scalings for a, b in zip(scalings[0], scaling, strict=True))
+    require(same, "Expected posteriors of the same data to have the same units; fit them again.")
+    components = [component for predictor in predictors for component in predictor.components]
+    shares = counts(weights, sum(_size(component) for component in components))
+    mixed = tuple(_thinned(each, int(share)) for each, share in zip(components, shares, strict=True) if share)
+    return Predictor(mixed, *predictors[0][1:])
+
+
+def _size(component: Component) -> int:
+    return len(component.sample.A)
+
+
+def _thinned(component: Component, share: int) -> Component:
+    at = spread(share, _size(component))
+    return component._replace(sample=jax.tree.map(lambda leaf: leaf[at], component.sample))

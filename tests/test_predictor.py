@@ -1,0 +1,50 @@
+"""Mixtures of posteriors: shares of draws by weight, and units that must be the same."""
+
+import jax
+import made_up
+import numpy as np
+import pytest
+
+import bayesplat as bs
+from bayesplat.predictor import mixture
+
+X = np.linspace(1, 9, 50)
+
+
+@pytest.fixture(scope="module")
+def predictors():
+    """Two posteriors of the same data: one of 50 draws, one of ten that lie 40 units of y higher."""
+    one = made_up.posterior(1).predictor
+    (component,) = one.components
+    sample = jax.tree.map(lambda leaf: leaf[:10], component.sample)
+    lifted = sample.coefficients + np.eye(made_up.K + 1)[made_up.K] * 40 / one.scaling.sd
+    return one, one._replace(components=(component._replace(sample=sample._replace(coefficients=lifted)),))
+
+
+@pytest.mark.parametrize(("weight", "share"), [(0.2, 12), (0.5, 30), (0.9, 54)])
+def test_every_part_gives_its_share_of_the_draws(predictors, weight, share):
+    mixed = mixture(predictors, np.array([1 - weight, weight]))
+    assert [len(component.sample.A) for component in mixed.components] == [60 - share, share]
+
+
+def test_shares_of_all_draws_weigh_the_means(predictors):
+    one, other = (each.predict(X, 0.9, "function").mean for each in predictors)
+    mixed = mixture(predictors, np.array([5, 1]) / 6)
+    np.testing.assert_allclose(mixed.predict(X, 0.9, "function").mean, (5 * one + other) / 6)
+
+
+def test_a_part_without_weight_costs_nothing(predictors):
+    assert len(mixture(predictors, np.array([0.0, 1.0])).components) == 1
+
+
+def test_bands_hold_both_explanations(predictors):
+    found = mixture(predictors, np.array([0.5, 0.5])).predict(X, 0.9, "function")
+    for each in predictors:
+        assert (found.lower < each.predict(X, 0.9, "function").mean).all()
+        assert (found.upper > each.predict(X, 0.9, "function").mean).all()
+
+
+def test_other_units_are_refused(predictors):
+    other = predictors[1]._replace(scaling=predictors[1].scaling._replace(sd=1.0))
+    with pytest.raises(bs.BayesplatError, match="same units"):
+        mixture([predictors[0], other], np.array([0.5, 0.5]))

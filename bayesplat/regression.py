@@ -4,6 +4,7 @@ import os
 import time
 import warnings
 from contextlib import AbstractContextManager
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import jax
@@ -73,8 +74,9 @@ class SplatModel(Specification):
         """Point fit by the Wasserstein-Fisher-Rao flow: the best of several starts.
 
         x: (n, d) or (n,), arrays or frames, in any units; y: (n,), NaN = missing. Ctrl-C returns the best so far;
-        `start` goes on from an earlier fit of the same data, and never ends above it. `checkpoint` is a folder to keep
-        the work in, for `resume` or the same call to go on from. Raises BayesplatError for data that cannot be fitted.
+        `start` goes on from an earlier fit of the same data and model, and never ends above it. `checkpoint` is a
+        folder to keep the work in, for `resume` or the same call to go on from. Raises BayesplatError for data that
+        cannot be fitted.
         """
         bound = bind_table(self, x, y)
         if start is not None:
@@ -102,10 +104,10 @@ class SplatModel(Specification):
         """Draws from the posterior, in one of four ways.
 
         `method="nuts"`: a chain from each of several runs of the flow; `start` takes those of an earlier `fit` of the
-        same data. Trajectories have at most 2^max_tree_depth - 1 gradients; by default the depth is 6 for one input
-        and 8 for more, where that ends within about an hour. "smc": `chains` independent populations of `draws`, from
-        the prior to the posterior, without warm-up: two to ten times as long, weighs explanations where chains keep
-        to one, and estimates the evidence.
+        same data, by a model that may have another prior on amplitudes. Trajectories have at most 2^max_tree_depth - 1
+        gradients; by default the depth is 6 for one input and 8 for more, where that ends within about an hour. "smc":
+        `chains` independent populations of `draws`, from the prior to the posterior, without warm-up: two to ten times
+        as long, weighs explanations where chains keep to one, and estimates the evidence.
         "svi": a Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by
         size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the end of each run of the flow.
         "auto": NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.
@@ -125,7 +127,7 @@ class SplatModel(Specification):
         depth = max_tree_depth or choose_depth(n, self.n_splats, d)
         budget = Budget(chains, warmup, draws, guide, target_accept, depth)
         if start is not None:
-            _same_problem(start, bound)
+            _same_problem(start, bound, free=("prior",))
         method = _method(method, n, self.n_splats)
         asked = {"method": method, "seed": int(seed), **budget._asdict()}
         with _journal(checkpoint, bound, "sample", asked) as journal:
@@ -198,10 +200,18 @@ def load(path: str | os.PathLike[str]) -> Posterior:
     return load_posterior(path, SplatModel)
 
 
-def _same_problem(fit: PointFit, bound: Bound) -> None:
-    """Refuse a fit of other data."""
-    same = fit.x.shape == bound.data.x.shape and np.array_equal(fit.x, bound.data.x)
+def _same_problem(fit: PointFit, bound: Bound, free: tuple[str, ...] = ()) -> None:
+    """Refuse a fit of other data, or of a model that differs in more than what is free."""
+    old, new = (fit.x, fit.y), (bound.data.x, bound.data.y)
+    same = all(a.shape == b.shape and np.array_equal(a, b, equal_nan=True) for a, b in zip(old, new, strict=True))
     require(same, "Expected `start` to be a fit of the same data; call fit with this x and y.")
+    spec = bound.problem.spec
+    for name in (field.name for field in fields(spec) if field.name not in free):
+        ours, theirs = getattr(spec, name), getattr(fit.spec, name)
+        message = (
+            f"Expected `start` to be a fit with the same `{name}`, {ours!r}, got {theirs!r}; fit this model first."
+        )
+        require(ours == theirs, message)
 
 
 def _journal(

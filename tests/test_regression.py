@@ -1,5 +1,6 @@
 """The promised API, end to end, on one small problem; and every odd or bad input."""
 
+import dataclasses
 import warnings
 
 import jax
@@ -354,6 +355,33 @@ def test_misuse_of_a_method_gets_one_sentence(model, post, case):
     with pytest.raises(bs.BayesplatError) as caught:
         call(model, post)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_splats": 7}, "a fit with the same `n_splats`, 7, got 3; fit this model first."),
+        ({"likelihood": bs.StudentT()}, "a fit with the same `likelihood`, StudentT("),
+        ({"mother": bs.mothers.Laplace()}, "a fit with the same `mother`, Laplace(), got Gaussian()"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_chains_from_a_fit_of_another_model_are_refused(model, data, fit, change, message):
+    with pytest.raises(bs.BayesplatError) as caught:
+        dataclasses.replace(model, **change).sample(*data, start=fit)
+    assert message in str(caught.value)
+
+
+def test_a_flow_goes_on_with_the_same_data_and_model_only(model, data, fit):
+    with pytest.raises(bs.BayesplatError, match="a fit of the same data"):
+        model.fit(data[0], -data[1], start=fit)
+    with pytest.raises(bs.BayesplatError, match="the same `prior`, Flat"):
+        dataclasses.replace(model, prior=bs.Flat()).fit(*data, start=fit)
+
+
+def test_chains_under_another_prior_may_share_a_fit(model, data, fit):
+    other = dataclasses.replace(model, prior=bs.Flat()).sample(*data, start=fit, method="laplace", chains=1, draws=30)
+    assert other.spec.prior == bs.Flat()
 
 
 ODD = {

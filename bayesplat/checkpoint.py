@@ -118,7 +118,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def opened(
-    folder: str | os.PathLike[str] | None,
+    folder: str | os.PathLike[str],
     settings: dict[str, Any],
     data: tuple[np.ndarray, ...],
     made_by: dict[str, Any],
@@ -128,9 +128,6 @@ def opened(
     `settings` and `data` decide the run, `made_by` (versions and device) only its last bits. Raises BayesplatError for
     a folder that cannot be written, is in use, or holds a run with other settings or of other data.
     """
-    if folder is None:
-        yield NO_JOURNAL
-        return
     path = Path(folder)
     with _locked(path):
         journal = Folder(path)

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from bayesplat import likelihoods, mothers, priors
-from bayesplat._checks import BayesplatError
+from bayesplat._checks import BayesplatError, require
 from bayesplat._lazy import xr
 from bayesplat.atomic import write_whole
 from bayesplat.model import Specification
@@ -72,7 +72,12 @@ def spec_from_json[S: Specification](values: dict[str, Any], kind: type[S]) -> S
 
 def _to_json(value: object) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        name = next(name for name, kind in _KINDS.items() if type(value) is kind)
+        name = next((name for name, kind in _KINDS.items() if type(value) is kind), None)
+        require(
+            name is not None,
+            f"Expected bayesplat's own priors, likelihoods and mothers, which alone files can name, got {value!r}; "
+            "keep what you need of `post.data` instead.",
+        )
         return {"is": name, **{f.name: _to_json(getattr(value, f.name)) for f in fields(value)}}
     return value
 

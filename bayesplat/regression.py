@@ -3,7 +3,7 @@
 import os
 import time
 import warnings
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -217,6 +217,8 @@ def _same_problem(fit: PointFit, bound: Bound, free: tuple[str, ...] = ()) -> No
 def _journal(
     folder: str | os.PathLike[str] | None, bound: Bound, task: str, asked: dict[str, Any]
 ) -> AbstractContextManager[Journal]:
+    if folder is None:
+        return nullcontext(NO_JOURNAL)
     spec = io.spec_to_json(bound.problem.spec)
     settings = {"task": task, "model": spec, "names": list(bound.data.names), **asked}
     return opened(folder, settings, (bound.data.x, bound.data.y), bound.environment)

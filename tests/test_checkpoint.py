@@ -15,7 +15,7 @@ from filelock import FileLock
 
 import bayesplat as bs
 from bayesplat import BayesplatError, checkpoint
-from bayesplat.checkpoint import LOCK, MANIFEST, Folder, opened, read_manifest
+from bayesplat.checkpoint import LOCK, MANIFEST, NO_JOURNAL, Folder, opened, read_manifest
 
 SETTINGS, DATA, MADE_BY = {"task": "sample", "draws": 500}, (np.arange(6.0), np.array([1.0, np.nan])), {"jax": "1"}
 
@@ -59,10 +59,9 @@ def test_a_piece_comes_back_as_it_was(tmp_path, piece):
 
 
 def test_nothing_is_kept_without_a_folder(piece):
-    with opened(None, SETTINGS, DATA, MADE_BY) as journal:
-        journal.record("piece", piece)
-        assert journal.folder is None
-        assert journal.recall("piece", piece) is None
+    NO_JOURNAL.record("piece", piece)
+    assert NO_JOURNAL.folder is None
+    assert NO_JOURNAL.recall("piece", piece) is None
 
 
 @pytest.mark.parametrize("fault", ["cut", "flipped", "empty", "fewer"])

@@ -40,6 +40,15 @@ def test_a_specification_survives_json(spec):
     assert io.spec_from_json(json.loads(json.dumps(io.spec_to_json(spec))), bs.SplatModel) == spec
 
 
+class Cosine(bs.mothers.Gaussian):
+    """A mother that no file can name."""
+
+
+def test_what_a_file_cannot_name_is_refused():
+    with pytest.raises(bs.BayesplatError, match=r"own priors, likelihoods and mothers, .* got Cosine\(\)"):
+        io.spec_to_json(bs.SplatModel(mother=Cosine()))
+
+
 def test_settings_survive(saved):
     post, path = saved
     again = bs.load(path)

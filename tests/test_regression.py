@@ -11,6 +11,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import xarray as xr
+from scipy.integrate import quad
 
 import bayesplat as bs
 from bayesplat.diagnostics.pool import pooled
@@ -377,6 +378,29 @@ def test_a_flow_goes_on_with_the_same_data_and_model_only(model, data, fit):
         model.fit(data[0], -data[1], start=fit)
     with pytest.raises(bs.BayesplatError, match="the same `prior`, Flat"):
         dataclasses.replace(model, prior=bs.Flat()).fit(*data, start=fit)
+
+
+class Cosine(bs.mothers.Mother):
+    """A mother of the user's own: (1 + cos(pi r)) / 2 out to r = 1."""
+
+    def log_profile(self, t, d):
+        r = jnp.minimum(jnp.sqrt(t + 1e-20), 0.999)
+        return jnp.log(0.5 + 0.5 * jnp.cos(jnp.pi * r))
+
+    def slope(self, t, d):
+        r = jnp.minimum(jnp.sqrt(t + 1e-20), 0.999)
+        return -0.25 * jnp.pi * jnp.tan(0.5 * jnp.pi * r) * 2 / r * (t < 1)
+
+    def moment(self, m, d):
+        return float(quad(lambda r: r**m * 0.5 * (1 + np.cos(np.pi * r)), 0, 1)[0])
+
+
+def test_a_mother_of_ones_own_fits_and_cannot_be_kept_in_a_folder(data, tmp_path):
+    model = bs.SplatModel(3, prior=bs.Ridge(), mother=Cosine())
+    fit = model.fit(*data, starts=1)
+    assert np.sqrt(np.mean((fit.predict(data[0]) - data[1]) ** 2)) < 0.4
+    with pytest.raises(bs.BayesplatError, match="which alone files can name, got Cosine"):
+        model.fit(*data, starts=1, checkpoint=tmp_path / "run")
 
 
 def test_chains_under_another_prior_may_share_a_fit(model, data, fit):

@@ -5,7 +5,7 @@ All of them are Gaussian given their sites, y_i ~ N(f_i, variance_i), so that am
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -64,6 +64,8 @@ class Normal:
     """Scale of the prior on sigma, in sds of y."""
     n_bumps: int = 8
     """Number of bumps of log sigma(x), each with weight N(0, 1); used with varying noise only."""
+    narrowest: ClassVar[float] = 0.25
+    """Shortest axis length of a splat, in spacings of the data: a narrower one touches one datum at most."""
 
     def __post_init__(self) -> None:
         one_of("noise", self.noise, ("constant", "varying"))
@@ -131,6 +133,8 @@ class StudentT(Normal):
 
     df: float = 4.0
     """Degrees of freedom: small values expect many outliers; must be above 2 so that the noise has a variance."""
+    narrowest: ClassVar[float] = 1.0
+    """Four times that of Gaussian noise: what a single datum says is an outlier before it is a splat."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

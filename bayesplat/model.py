@@ -109,7 +109,7 @@ class Problem(eqx.Module):
     @property
     def box(self) -> Box:
         """What the geometry priors know of the inputs."""
-        return Box(self.d, self.spacing, self.grid)
+        return Box(self.d, self.spacing, self.grid, self.spec.likelihood.narrowest)
 
     @property
     def context(self) -> Context:
@@ -255,7 +255,7 @@ def bind(
 ) -> Problem:
     """Bind a specification to inputs on the unit box and standardised outputs (NaN = missing)."""
     observed = (~np.isnan(y)).astype(x.dtype)
-    box = data_box(x)
+    box = data_box(x, spec.likelihood.narrowest)
     overlap = _mean_square_height(spec, x, box)
     return Problem(
         jnp.asarray(x),
@@ -272,15 +272,15 @@ def bind(
     )
 
 
-def data_box(x: Float[np.ndarray, "n d"]) -> Box:
+def data_box(x: Float[np.ndarray, "n d"], narrowest: float) -> Box:
     """Spacing of distinct inputs: the median distance to the nearest neighbour, per axis."""
     distinct = np.unique(x, axis=0)
     n, d = distinct.shape
     grid = max(n, 2) ** (-1.0 / d)
     if n < 2:
-        return Box(d, grid, grid)
+        return Box(d, grid, grid, narrowest)
     nearest = KDTree(distinct).query(distinct, 2)[0][:, 1]
-    return Box(d, float(np.median(nearest)) / np.sqrt(d), grid)
+    return Box(d, float(np.median(nearest)) / np.sqrt(d), grid, narrowest)
 
 
 def _mean_square_height(spec: Specification, x: Float[np.ndarray, "n d"], box: Box) -> Float[AnyArray, ""]:
@@ -289,14 +289,12 @@ def _mean_square_height(spec: Specification, x: Float[np.ndarray, "n d"], box: B
     lengths = spec.prior.lengths(spec.lengths)
     # only the geometry matters: what else the specification says must not compile the same code again
     spec = replace(spec, n_splats=1, prior=Ridge(), likelihood=Normal(), trend="none", lengths=lengths)
-    return _overlap(spec, jnp.asarray(x[rows]), jnp.asarray(box.spacing), jnp.asarray(box.grid))
+    return _overlap(spec, jnp.asarray(x[rows]), *map(jnp.asarray, box[1:]))
 
 
 @eqx.filter_jit
-def _overlap(
-    spec: Specification, x: Float[AnyArray, "n d"], spacing: Float[AnyArray, ""], grid: Float[AnyArray, ""]
-) -> Float[AnyArray, ""]:
-    box = Box(x.shape[1], spacing, grid)
+def _overlap(spec: Specification, x: Float[AnyArray, "n d"], *scales: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
+    box = Box(x.shape[1], *scales)
     sites = geometry_sites(spec, box, 1)
 
     def one(key: Key) -> Float[AnyArray, "n k"]:

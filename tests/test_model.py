@@ -170,7 +170,7 @@ def prior_heights(x, draws, stretch=1.0):
     location = np.log(stretch * np.sqrt(grid)) + 0.7 * rng.normal(size=(draws, 2))
     spread = 0.6 * np.exp(0.4 * rng.normal(size=(draws, 1)))
     excess = np.exp(location + spread * rng.standard_t(4, size=(draws, 2)))
-    length = excess + np.asarray(model.data_box(x).floor)
+    length = excess + np.asarray(model.data_box(x, 0.25).floor)
     z = (x[None] - rng.uniform(-0.1, 1.1, size=(draws, 1, 2))) / length[:, None]
     return np.exp(-np.sum(z**2, -1))
 
@@ -208,7 +208,7 @@ BOXES = {
 @pytest.mark.parametrize("name", BOXES)
 def test_spacing_of_distinct_inputs(name):
     x, spacing, grid = BOXES[name]
-    box = model.data_box(x)
+    box = model.data_box(x, 0.25)
     assert box.d == x.shape[1]
     np.testing.assert_allclose((box.spacing, box.grid), (spacing, grid), rtol=1e-12)
 

@@ -25,11 +25,12 @@ class Box(NamedTuple):
     d: int  # number of inputs
     spacing: Float[AnyArray, ""] | float  # typical distance between neighbouring inputs, per axis
     grid: Float[AnyArray, ""] | float  # spacing of a regular grid with as many distinct points, n^(-1/d)
+    narrowest: Float[AnyArray, ""] | float  # splats allowed, in spacings; the likelihood says
 
     @property
     def floor(self) -> Float[AnyArray, ""]:
-        """Shortest axis length allowed: a splat narrower than this touches one datum at most."""
-        return 0.25 * jnp.minimum(self.spacing, self.grid)
+        """Shortest axis length allowed."""
+        return self.narrowest * jnp.minimum(self.spacing, self.grid)
 
     def log_lengths(self, excess: Float[AnyArray, "k q"]) -> Float[AnyArray, "k q"]:
         """Log axis lengths from the excess: log(floor + exp(excess))."""

@@ -100,10 +100,10 @@ def lengths_words(post: Posterior) -> str:
     spec = post.spec
     lengths = spec.prior.lengths(spec.lengths)
     if isinstance(lengths, priors.FreeLengths):
-        return "log-uniform widths between a quarter of the spacing of the data and their range"
+        return f"log-uniform widths between {spec.likelihood.narrowest:g} spacings of the data and their range"
     x = group(post.data, "constant_data")["x"].values
     with inference():
-        median = float(lengths.median(data_box(np.asarray(post.scaling.to_box(x)))))
+        median = float(lengths.median(data_box(np.asarray(post.scaling.to_box(x)), spec.likelihood.narrowest)))
     default = "" if lengths.typical is not None else " (by default the geometric mean of range and data spacing)"
     correlations = ""
     if spec.covariance == "full" and post.n_inputs > 1:

@@ -29,7 +29,7 @@ class Splats:
     def __init__(self, problem, at):
         rows = np.asarray(problem.observed) > 0
         self.problem, self.at, self.x = problem, Particles(*map(np.asarray, at[:3])), np.asarray(problem.x)[rows]
-        floor = 0.25 * float(min(problem.spacing, problem.grid))
+        floor = problem.spec.likelihood.narrowest * float(min(problem.spacing, problem.grid))
         self.A = np.array(
             [scale(np.exp(e) + floor, w) for e, w in zip(self.at.excess, self.at.shear, strict=True)],
         )

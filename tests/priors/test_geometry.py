@@ -11,7 +11,7 @@ from bayesplat.priors.geometry import Deviation, Shear
 from bayesplat.priors.sites import vector
 from bayesplat.scales import Diag, Full
 
-BOX = Box(3, 0.06, 0.1)
+BOX = Box(3, 0.06, 0.1, 0.25)
 FLOOR = 0.25 * 0.06
 ALPHAS = np.array([0.5, 1.0, 4.0])
 GRID, STEP = np.linspace(-40, 40, 8001, retstep=True)
@@ -70,7 +70,7 @@ def test_deviations_are_student_t(df, x64):
 
 @pytest.mark.parametrize(("spacing", "grid", "floor"), [(0.06, 0.1, 0.015), (0.3, 0.1, 0.025)])
 def test_no_length_falls_below_the_floor(spacing, grid, floor, x64):
-    box = Box(2, spacing, grid)
+    box = Box(2, spacing, grid, 0.25)
     lengths = np.exp(box.log_lengths(np.array([[-1e6, -5.0, 0.0]])))
     np.testing.assert_allclose(box.floor, floor)
     np.testing.assert_allclose(lengths, [[floor, floor + np.exp(-5.0), floor + 1.0]], rtol=1e-12)
@@ -134,7 +134,7 @@ def test_centres_are_flat_inside_and_walled_outside(x64):
     b = np.array([[-0.09, 1.09], [0.5, 0.5], [1.2, 0.5], [-0.2, 1.2]])
     centres = Centres(margin=0.1)
     np.testing.assert_allclose(centres.log_density(b), [0.0, 0.0, -20.0, -40.0], rtol=1e-9)
-    start, support = centres.start(10 * b)["centre"], centres.sites(4, Box(2, 0.1, 0.1))["centre"].support
+    start, support = centres.start(10 * b)["centre"], centres.sites(4, Box(2, 0.1, 0.1, 0.25))["centre"].support
     assert support(start)
     assert not support(10 * b)
     np.testing.assert_allclose(centres.start(b)["centre"][1], 0.5)

@@ -11,7 +11,7 @@ from bayesplat.priors import Box, Centres, FreeLengths, Lengths, shear_sites
 from bayesplat.priors.sites import constrain, draw, log_density, unconstrain
 from bayesplat.scales import Full
 
-BOX = Box(3, 0.06, 0.1)
+BOX = Box(3, 0.06, 0.1, 0.25)
 FLOOR = 0.25 * 0.06
 
 GEOMETRY = {

@@ -45,7 +45,7 @@ def no_trace():
 def comparison():
     columns = {"elpd_diff": [0.0, -3.0], "dse": [0.0, 2.0], "active": [3.0, 9.5], "p_loo": [4.0, 8.0]}
     table = pd.DataFrame({**columns, "weight": [0.8, 0.2]}, index=pd.Index(["horseshoe", "ridge"], name="model"))
-    return bs.Comparison(table, "horseshoe scores highest, within the noise.")
+    return bs.Comparison(table, "horseshoe scores highest, within the noise.", {})
 
 
 def prior_draws(d):

@@ -85,13 +85,9 @@ def scored(post: bs.Posterior, new: np.ndarray) -> dict:
     }
 
 
-def mixed(posts: dict[str, bs.Posterior], x_new: np.ndarray, y_new: np.ndarray) -> float:
-    """Held-out score of all trusted posteriors together, mixed by stacking."""
-    trusted = {
-        prior: post
-        for prior, post in posts.items()
-        if post.overfitting().loo.n_bad <= UNTRUSTED * post.data["observed_data"].sizes["obs"]
-    }
+def mixed(posts: dict[str, bs.Posterior], rows: list[dict], x_new: np.ndarray, y_new: np.ndarray) -> float:
+    """Held-out score of all trusted posteriors together, mixed by stacking; `rows` hold their scores."""
+    trusted = {row["prior"]: posts[row["prior"]] for row in rows if row["bad_k"] <= UNTRUSTED * row["n"]}
     if not trusted:
         return np.nan
     model = bs.compare(trusted) if len(trusted) > 1 else next(iter(trusted.values()))
@@ -120,7 +116,7 @@ def study(options: argparse.Namespace) -> pd.DataFrame:
                     new = posts[prior].log_predictive_density(*data[2:]).mean()
                     own.append({"data": name, "seed": seed, "k": k, "prior": prior, **scored(posts[prior], new)})
                     write(rows + own, options.out)
-                together = mixed(posts, *data[2:])
+                together = mixed(posts, own, *data[2:])
                 rows += [{**row, "mixture": together} for row in own]
                 write(rows, options.out)
     return pd.DataFrame(rows)

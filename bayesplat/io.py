@@ -21,10 +21,11 @@ from bayesplat.atomic import write_whole
 from bayesplat.model import Specification
 
 FORMAT = "bayesplat-posterior"
-VERSION = 4
+VERSION = 5
 """Version of the file format; raised whenever an older reader would misread a file.
 
 2: chains may have weights by stacking. 3: or by evidence, and leave-one-out scores may be those of refits. 4: sealed.
+5: mothers may be mixed.
 """
 
 SEAL = b"\nbayesplat sha256 "
@@ -53,6 +54,7 @@ _KINDS: dict[str, type] = {
             mothers.StudentT,
             mothers.Wendland,
             mothers.Box,
+            mothers.Mixed,
         ),
     }.items()
     for kind in kinds
@@ -79,14 +81,14 @@ def _to_json(value: object) -> Any:
             "keep what you need of `post.data` instead.",
         )
         return {"is": name, **{f.name: _to_json(getattr(value, f.name)) for f in fields(value)}}
-    return value
+    return [_to_json(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _from_json(value: Any) -> Any:
     if isinstance(value, dict):
         content = {name: _from_json(item) for name, item in value.items() if name != "is"}
         return _KINDS[value["is"]](**content)
-    return value
+    return tuple(_from_json(item) for item in value) if isinstance(value, list) else value
 
 
 def write(tree: "xr.DataTree", settings: dict[str, Any], path: str | os.PathLike[str]) -> None:

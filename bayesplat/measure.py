@@ -74,7 +74,7 @@ class SplatMeasure(eqx.Module):
         return jax.vmap(lambda point: jnp.trace(jax.hessian(self._value)(point), axis1=1, axis2=2))(x)
 
     def permute(self, order: Int[AnyArray, "k"]) -> "SplatMeasure":
-        """Measure with its splats in another order; the function is the same."""
+        """Measure with its splats in another order; the function is the same if each finds its own mother there."""
         return jax.tree.map(lambda leaf: leaf[order], self)
 
     def split(
@@ -127,7 +127,7 @@ class SplatMeasure(eqx.Module):
         return self._heights(x) @ self.amplitude
 
     def _gradient(self, x: Float[AnyArray, "d"]) -> Float[AnyArray, "p d"]:
-        grad_z = jax.vmap(self.mother.grad_log_density)(self._offsets(x))
+        grad_z = self.mother.grad_log_density(self._offsets(x))
         grad_x = jax.vmap(lambda A, g: solve_triangular(A, g, lower=True, trans="T"))(self.A, grad_z)
         return (self._heights(x)[:, None] * self.amplitude).T @ grad_x
 
@@ -144,4 +144,4 @@ class SplatMeasure(eqx.Module):
 def _peaks(A: Float[AnyArray, "k d d"], mother: Mother) -> Float[AnyArray, "k"]:
     """Peaks rho(0) / |det A_i| (k,) of splats of unit mass."""
     log_det = jnp.sum(jnp.log(jnp.diagonal(A, axis1=1, axis2=2)), axis=1)
-    return jnp.exp(mother.log_peak(A.shape[-1]) - log_det)
+    return jnp.exp(jnp.asarray(mother.log_peaks(*A.shape[:2]), log_det.dtype) - log_det)

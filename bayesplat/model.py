@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
 from bayesplat import collapsed
@@ -49,20 +49,25 @@ class Specification:
 
     def __post_init__(self) -> None:
         positive_int("n_splats", self.n_splats)
-        kinds = {
+        parts = {
             "prior": AmplitudePrior,
             "likelihood": Normal,
             "mother": Mother,
             "lengths": Lengths,
             "centres": Centres,
         }
-        for name, kind in kinds.items():
+        for name, kind in parts.items():
             value = getattr(self, name)
             hint = f"; did you mean {value.__name__}()?" if isinstance(value, type) else "."
             require(isinstance(value, kind), f"Expected `{name}` to be {_an(kind)} object, got {value!r}{hint}")
         family(self.covariance)
         one_of("trend", self.trend, TRENDS)
         self.prior.check(self.n_splats)
+        kinds = len(self.mother.kinds)
+        require(
+            self.n_splats >= kinds,
+            f"Expected `n_splats` of at least {kinds}, one for each of the mothers, got {self.n_splats}.",
+        )
 
     @property
     def scale_family(self) -> Scale:
@@ -136,6 +141,12 @@ class Problem(eqx.Module):
     def columns(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, "n k"]:
         """What the data see of splats of unit height: their heights, in plain regression."""
         return self.operator.columns(A, b, self.x, self.spec.mother)
+
+    def columns_in(
+        self, slot: Int[AnyArray, ""], A: Float[AnyArray, "c d d"], b: Float[AnyArray, "c d"]
+    ) -> Float[AnyArray, "n c"]:
+        """What the data would see of candidates for one slot: they have the mother of its splat."""
+        return self.spec.mother.in_slot(slot, lambda one: self.operator.columns(A, b, self.x, one))
 
     def columns_along(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, "r n k"]:
         """Derivatives of the columns as splats move along A L_s and A e_s, the frame that each of them carries."""
@@ -287,9 +298,11 @@ def _mean_square_height(spec: Specification, x: Float[np.ndarray, "n d"], box: B
     """E[height^2] of one prior splat at the data, by Monte Carlo with a fixed key."""
     rows = np.random.default_rng(0).choice(len(x), OVERLAP_ROWS)
     lengths = spec.prior.lengths(spec.lengths)
+    some, scales = jnp.asarray(x[rows]), [jnp.asarray(scale) for scale in box[1:]]
     # only the geometry matters: what else the specification says must not compile the same code again
-    spec = replace(spec, n_splats=1, prior=Ridge(), likelihood=Normal(), trend="none", lengths=lengths)
-    return _overlap(spec, jnp.asarray(x[rows]), *map(jnp.asarray, box[1:]))
+    plain = {"n_splats": 1, "prior": Ridge(), "likelihood": Normal(), "trend": "none", "lengths": lengths}
+    kinds = [replace(spec, mother=one, **plain) for one in spec.mother.kinds]
+    return jnp.mean(jnp.stack([_overlap(one, some, *scales) for one in kinds]))
 
 
 @eqx.filter_jit

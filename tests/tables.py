@@ -3,7 +3,7 @@
 from scipy import stats
 
 from bayesplat import likelihoods, priors
-from bayesplat.mothers import Box, Gaussian, Laplace, Logistic, StudentT, Wendland
+from bayesplat.mothers import Box, Gaussian, Laplace, Logistic, Mixed, StudentT, Wendland
 from bayesplat.scales import Diag, Full, Spherical
 
 MOTHERS = {
@@ -15,6 +15,8 @@ MOTHERS = {
     "wendland": Wendland(),
     "box": Box(),
 }
+
+MIXED = Mixed((Gaussian(), Box(8), Wendland()))
 
 SCALES = {
     "spherical": Spherical(),

@@ -2,13 +2,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tables import MOTHERS, SCALES
+from tables import MIXED, MOTHERS, SCALES
 
 from bayesplat.evaluate import evaluate, heights, heights_along, sum_over_rows
 from bayesplat.measure import SplatMeasure
 from bayesplat.mothers import Gaussian
 
-mothers = pytest.mark.parametrize("mother", MOTHERS.values(), ids=MOTHERS.keys())
+ALL = {**MOTHERS, "mixed": MIXED}
+mothers = pytest.mark.parametrize("mother", ALL.values(), ids=ALL.keys())
 
 # Both paths lose a few eps R / l: z is a difference of terms of size R / l, here at most 1 / 0.15 = 7, its square
 # doubles the loss, and 6 splats and up to 3 axes are summed. 500 eps leaves room; a wrong term is off by 1e-1.
@@ -36,9 +37,11 @@ def test_fast_heights_equal_the_reference(mother, dtype):
 
 
 # Mothers enter by their heights alone, so three kinds stand for all: smooth, with a cusp, with compact support.
-@pytest.mark.parametrize(("name", "d"), [("gaussian", 1), ("gaussian", 3), ("laplace", 2), ("wendland", 2)])
+@pytest.mark.parametrize(
+    ("name", "d"), [("gaussian", 1), ("gaussian", 3), ("laplace", 2), ("wendland", 2), ("mixed", 2)]
+)
 def test_fast_values_and_gradients_equal_the_reference(name, d, dtype):
-    mu, x = random_measure(MOTHERS[name], d, dtype), points(30, d, dtype)
+    mu, x = random_measure(ALL[name], d, dtype), points(30, d, dtype)
     weights = jnp.sin(jnp.arange(60, dtype=dtype)).reshape(30, 2)
 
     def loss(values, v, A, b, x):

@@ -34,6 +34,7 @@ def saved(tmp_path_factory):
             lengths=bs.Lengths(typical=0.2),
         ),
         bs.SplatModel(prior=bs.R2D2(0.5), mother=bs.mothers.StudentT(7.0), covariance="diag", trend="linear"),
+        bs.SplatModel(mother=bs.mothers.Mixed((bs.mothers.Gaussian(), bs.mothers.Box(order=64)))),
     ],
 )
 def test_a_specification_survives_json(spec):

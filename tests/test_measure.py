@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tables import MOTHERS
+from tables import MIXED, MOTHERS
 
 from bayesplat.measure import SplatMeasure
 from bayesplat.mothers import Gaussian, StudentT
@@ -47,6 +47,20 @@ def test_gradients_equal_autodiff(mother, x64):
     mu, x = random_measure(mother), points(5, 2)
     autodiff = jax.vmap(jax.jacrev(lambda point: mu(point[None])[0]))
     np.testing.assert_allclose(*jax.jit(lambda x: (mu.gradient(x), autodiff(x)))(x), rtol=1e-9, atol=1e-12)
+
+
+def test_a_measure_of_mixed_mothers_is_the_sum_of_measures_of_one(x64):
+    """Every third splat has the first mother, and so on: values, slopes, curvature and mass."""
+    mu, x = random_measure(MIXED, k=8, dead=2), points(6, 2)
+    parts = [
+        SplatMeasure(*(leaf[kind::3] for leaf in (mu.v, mu.A, mu.b, mu.live)), mother=mother)
+        for kind, mother in enumerate(MIXED.mothers)
+    ]
+    for look in (lambda mu: mu(x), lambda mu: mu.gradient(x), lambda mu: mu.laplacian(x), lambda mu: mu.mass):
+        np.testing.assert_allclose(look(mu), sum(look(part) for part in parts), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(mu.amplitude[2::3], parts[2].amplitude, rtol=1e-12)
+    again = SplatMeasure.from_amplitude(mu.amplitude, mu.A, mu.b, MIXED, mu.live)
+    np.testing.assert_allclose(again.v, mu.v, rtol=1e-12)
 
 
 def test_laplacian_of_a_gaussian_splat(x64):

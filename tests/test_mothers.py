@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tables import MOTHERS
+from tables import MIXED, MOTHERS
 
 from bayesplat._checks import BayesplatError
-from bayesplat.mothers import Box, Gaussian, Laplace, StudentT
+from bayesplat.mothers import Box, Gaussian, Laplace, Mixed, StudentT
 
 mothers = pytest.mark.parametrize("mother", MOTHERS.values(), ids=MOTHERS.keys())
 dims = pytest.mark.parametrize("d", [1, 2, 5])
@@ -132,3 +132,72 @@ def test_gaussian_is_the_standard_normal(x64):
 def test_impossible_shapes_are_refused(mother, value):
     with pytest.raises(BayesplatError):
         mother(value)
+
+
+# ---------------------------------------------------------------- several mothers in turn
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_mixed_splats_have_their_mothers_in_turn(d, x64):
+    q = jnp.linspace(0.0, 6.0, 4 * 7).reshape(4, 7)  # seven splats: shares need not be equal
+    for look in (lambda one, q: one.height(q, d), lambda one, q: one.log_profile(q / one.radius(d) ** 2, d)):
+        found = look(MIXED, q)
+        for i in range(7):
+            np.testing.assert_allclose(found[:, i], look(MIXED.mothers[i % 3], q[:, i]), rtol=1e-12)
+    np.testing.assert_allclose(MIXED.log_peaks(7, d), [MIXED.mothers[i % 3].log_peak(d) for i in range(7)])
+
+
+def test_the_mother_of_a_slot_may_be_traced(x64):
+    height = jax.jit(lambda slot: MIXED.in_slot(slot, lambda one: one.height(jnp.array([0.7]), 1)))
+    expected = [one.height(jnp.array([0.7]), 1) for one in MIXED.mothers]
+    np.testing.assert_allclose([height(slot) for slot in range(6)], expected * 2, rtol=1e-12)
+    assert Gaussian().in_slot(jnp.asarray(5), lambda one: one) == Gaussian()
+
+
+@pytest.mark.parametrize("mother", [Box(64), Mixed((StudentT(), Box(64)))], ids=repr)
+def test_far_tails_do_not_spoil_gradients(mother, x64):
+    """Out there the slope of a sharp box overflows: 0 times that would be NaN, of its own splat and of others."""
+    q = jnp.array([1e6, 1e6, 0.1])
+    assert np.isinf(Box(64).slope(q, 1)[0])
+
+    def slopes(q):
+        return jnp.sum(jax.jvp(lambda q: mother.height(q, 1), (q,), (jnp.ones(3),))[1])
+
+    assert np.isfinite(jax.jit(jax.grad(slopes))(q)).all()
+
+
+def test_a_mother_is_crowded_when_all_its_splats_live():
+    live = np.array([True, False, True, True])
+    assert not Gaussian().crowded(live)
+    assert Gaussian().crowded(live[2:])
+    assert Mixed((Gaussian(), Box())).crowded(live)
+    assert not Mixed((Gaussian(), Box())).crowded(np.array([True, False, False, True]))
+
+
+def test_mixed_mothers_have_a_covariance_if_all_have():
+    assert MIXED.has_covariance(2)
+    assert not Mixed((Gaussian(), StudentT(1.0))).has_covariance(2)
+
+
+@pytest.mark.parametrize("few", [(), (Gaussian(),), (Gaussian(), Box), (Gaussian(), MIXED), Gaussian(), "Box"])
+def test_mixing_takes_two_or_more_single_mothers(few):
+    # past __init__, where the run-time type checks of the tests would refuse it first
+    mixed = Mixed((Gaussian(), Box()))
+    object.__setattr__(mixed, "mothers", few)
+    with pytest.raises(BayesplatError, match="two or more single mothers"):
+        mixed.__post_init__()
+
+
+def test_a_list_of_mothers_is_as_good_as_a_tuple():
+    mixed = Mixed((Gaussian(), Box()))
+    object.__setattr__(mixed, "mothers", [Gaussian(), Box()])
+    mixed.__post_init__()
+    assert mixed == Mixed((Gaussian(), Box()))
+    assert hash(mixed) == hash(Mixed((Gaussian(), Box())))
+
+
+def test_what_only_a_single_mother_has_is_refused():
+    with pytest.raises(BayesplatError, match="a single mother"):
+        MIXED.log_peak(1)
+    with pytest.raises(BayesplatError, match="has no place in Mixed"):
+        MIXED.height(jnp.zeros(()), 2)

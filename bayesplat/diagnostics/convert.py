@@ -47,7 +47,7 @@ def variables(spec: Specification, scaling: Scaling, draw: Draw) -> Sites:
     return {
         **kept,
         "sigma": kept["sigma"] * scaling.sd,
-        "v": amplitude * np.exp(log_det - spec.mother.log_peak(d)),
+        "v": amplitude * np.exp(log_det - spec.mother.log_peaks(amplitude.shape[-1], d)),
         "amplitude": amplitude,
         "A": A,
         "b": scaling.low + scaling.extent * np.asarray(draw.b),

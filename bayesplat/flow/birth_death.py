@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key
-from bayesplat.flow.certificate import Candidates, best_of
+from bayesplat.flow.certificate import Candidates, best_of, free_slot
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import Position, geometry, put
 from bayesplat.measure import SplatMeasure
@@ -50,11 +50,11 @@ def birth(
     key: Key,
     temperature: Float[AnyArray, ""] | float,
 ) -> Proposal:
-    """One of the certificate's maxima is born into the first dead slot, if any: the best, or by chance."""
-    slot, born = jnp.argmin(live), best_of(candidates, key, temperature)
-    full = jnp.all(live)
-    position = jax.tree.map(lambda old, new: jnp.where(full, old, new), position, put(position, slot, born))
-    return position, jnp.asarray(live).at[slot].set(True)
+    """One of the certificate's maxima, the best or by chance, is born into a dead slot of its mother, if any."""
+    best = best_of(candidates.gain, key, temperature, candidates.slot < live.size)
+    slot, born = jax.tree.map(lambda leaf: leaf[best], (candidates.slot, candidates.at))
+    # a slot beyond the last is none: what is set there is dropped
+    return put(position, slot, born), jnp.asarray(live).at[slot].set(True)
 
 
 def clearing(
@@ -75,20 +75,24 @@ def clearing(
 def split(
     energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
 ) -> Proposal:
-    """A splat, drawn by its mass, split along one axis of its frame into itself and the first dead slot."""
+    """A splat, drawn by its mass, split along one axis of its frame into itself and a dead slot of its mother."""
     which, axis = jax.random.split(key)
     measure = _measure(energy, position, live)
-    i = jax.random.categorical(which, jnp.where(live, jnp.log(jnp.abs(measure.v[:, 0]) + 1e-300), -jnp.inf))
+    kinds = len(measure.mother.kinds)
+    room = jnp.stack([free_slot(live, kind, kinds) for kind in range(kinds)])[jnp.arange(live.size) % kinds]
+    able = live & (room < live.size)
+    i = jax.random.categorical(which, jnp.where(able, jnp.log(jnp.abs(measure.v[:, 0]) + 1e-300), -jnp.inf))
     direction = jax.nn.one_hot(jax.random.randint(axis, (), 0, energy.problem.d), energy.problem.d)
-    return _place(energy, position, measure.split(i, jnp.argmin(live), direction, GAP))
+    return _place(energy, position, measure.split(i, room[i], direction, GAP))
 
 
 def merge(
     energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
 ) -> Proposal:
-    """The two splats most alike in place and shape, replaced by one with their mass, mean and covariance."""
+    """The two splats of one mother most alike in place and shape become one with their mass, mean and covariance."""
     measure = _measure(energy, position, live)
-    pairs = live[:, None] & live[None, :] & ~jnp.eye(live.size, dtype=bool)
+    kind = jnp.arange(live.size) % len(measure.mother.kinds)
+    pairs = live[:, None] & live[None, :] & ~jnp.eye(live.size, dtype=bool) & (kind[:, None] == kind[None, :])
     alike = jnp.argmax(jnp.where(pairs, log_bhattacharyya(measure.A, measure.b, measure.A, measure.b), -jnp.inf))
     return _place(energy, position, measure.merge(alike // live.size, alike % live.size))
 

@@ -10,41 +10,64 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key
 from bayesplat.collapsed import Collapsed
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import Particles, Position, geometry
+from bayesplat.mothers import Mother
 
 RUNGS, ROWS, ASCENT = 8, 128, 20
 """Lengths on the ladder; data tried as centres on each rung; steps of the ascent."""
 
 
 class Candidates(NamedTuple):
-    """The best splat found from every rung."""
+    """The best splats found, from every rung and of every mother."""
 
-    at: Particles  # RUNGS particles
+    at: Particles  # RUNGS particles for each mother
     gain: Float[AnyArray, " c"]  # how far the energy falls when it joins, net of its cost
+    slot: Int[AnyArray, " c"]  # that it would take: the first dead one of its mother, k if all live
 
 
 def certificate(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Candidates:
     """Local maxima over (A, b) of what one more splat would lower the energy by."""
-    system = energy.system(position, live)
-    ladder = _ladder(energy, system, position, key)
-    return _ascend(energy, system, position, _shaped(energy, system, ladder))
+    system, kinds = energy.system(position, live), energy.problem.spec.mother.kinds
+    found = []
+    for kind, mother in enumerate(kinds):
+        pure = energy.of(mother)
+        at, gain = _ascend(pure, system, position, _shaped(pure, system, _ladder(pure, system, position, key)))
+        found.append(Candidates(at, gain, jnp.full(gain.shape, free_slot(live, kind, len(kinds)))))
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+
+
+def free_slot(live: Bool[AnyArray, " k"], kind: int | Int[AnyArray, ""], kinds: int) -> Int[AnyArray, ""]:
+    """The first dead slot among every `kinds`-th, from slot `kind` on: those of one mother; k if all of them live."""
+    k = live.size
+    free = ~live & (jnp.arange(k) % kinds == kind)
+    return jnp.where(jnp.any(free), jnp.argmax(free), k)
 
 
 def ladder_birth(
-    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
+    energy: Energy,
+    position: Position,
+    live: Bool[AnyArray, " k"],
+    slot: Int[AnyArray, ""],
+    key: Key,
+    temperature: Float[AnyArray, ""] | float,
 ) -> Particles:
-    """One round splat among the best of every rung, without ascent: cheap, for starts."""
+    """One round splat for a slot among the best of every rung, without ascent: cheap, for starts."""
     where, which = jax.random.split(key)
     system = energy.system(position, live)
-    ladder = _ladder(energy, system, position, where)
-    gain, _ = energy.gain(system, position, ladder)
-    return best_of(Candidates(ladder, gain), which, temperature)
+
+    def born(mother: Mother) -> Particles:
+        pure = energy.of(mother)
+        ladder = _ladder(pure, system, position, where)
+        gain, _ = pure.gain(system, position, ladder)
+        return _particle(ladder, best_of(gain, which, temperature))
+
+    return energy.problem.spec.mother.in_slot(slot, born)
 
 
 def _ladder(energy: Energy, system: Collapsed, position: Position, key: Key) -> Particles:
@@ -85,7 +108,9 @@ def _shaped(energy: Energy, system: Collapsed, at: Particles) -> Particles:
     return Particles(excess, shear, at.centre)
 
 
-def _ascend(energy: Energy, system: Collapsed, position: Position, start: Particles) -> Candidates:
+def _ascend(
+    energy: Energy, system: Collapsed, position: Position, start: Particles
+) -> tuple[Particles, Float[AnyArray, " c"]]:
     """Gradient ascent of the net gain of all candidates side by side; the best point of each path."""
     size = jnp.exp(geometry(energy.problem, start).log_det / energy.problem.d)[:, None]
 
@@ -109,12 +134,20 @@ def _ascend(energy: Energy, system: Collapsed, position: Position, start: Partic
     moved = start._replace(centre=jnp.zeros_like(start.centre))
     lowest = jnp.full(start.centre.shape[0], -jnp.inf, start.centre.dtype)
     (_, _, best, most), _ = jax.lax.scan(step, (moved, optimiser.init(moved), moved, lowest), length=ASCENT)
-    return Candidates(place(best), most)
+    return place(best), most
 
 
-def best_of(candidates: Candidates, key: Key, temperature: Float[AnyArray, ""] | float) -> Particles:
-    """One candidate: the best at temperature 0, else by Gumbel noise of that share of the spread of gains."""
-    gain = candidates.gain
+def best_of(
+    gain: Float[AnyArray, " c"],
+    key: Key,
+    temperature: Float[AnyArray, ""] | float,
+    able: Bool[AnyArray, " c"] | bool = True,
+) -> Int[AnyArray, ""]:
+    """Index of an able candidate: the best at temperature 0, else by Gumbel noise of that share of the spread."""
     spread = temperature * jnp.maximum(jnp.max(gain) - jnp.median(gain), 1e-12)
-    best = jnp.argmax(gain + spread * jax.random.gumbel(key, gain.shape, gain.dtype))
-    return jax.tree.map(lambda leaf: leaf[best], candidates.at)
+    noisy = gain + spread * jax.random.gumbel(key, gain.shape, gain.dtype)
+    return jnp.argmax(jnp.where(able, noisy, -jnp.inf))
+
+
+def _particle(many: Particles, i: Int[AnyArray, ""]) -> Particles:
+    return jax.tree.map(lambda leaf: leaf[i], many)

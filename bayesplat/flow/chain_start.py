@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from bayesplat._typing import Sites
 from bayesplat.flow.energy import Energy
@@ -21,13 +22,21 @@ def _unused(problem: Problem, run: Run) -> Position:
     )
 
 
+def _falling(size: Float[np.ndarray, " k"], kinds: int) -> Int[np.ndarray, " k"]:
+    """Splats by falling size, each in a slot of its own mother."""
+    order = np.arange(size.size)
+    for kind in range(kinds):
+        order[kind::kinds] = order[kind::kinds][np.argsort(-size[kind::kinds])]
+    return order
+
+
 def chain_start(problem: Problem, energy: Energy, run: Run) -> Sites:
-    """Values of all sites at the end of a run, splats in order of falling mass on the data."""
+    """Values of all sites at the end of a run, splats of each mother in order of falling mass on the data."""
     position = _unused(problem, run)
     spec = problem.spec
     columns = np.asarray(problem.features(geometry(problem, position)))[:, : spec.n_splats]
     size = np.abs(run.amplitude) * np.sqrt(np.mean(columns**2, 0))
-    order = np.argsort(-size)
+    order = _falling(size, len(spec.mother.kinds))
     noise = energy.noise(position)
     shear = {"shear": jnp.asarray(position.shear)[order]} if position.shear.shape[1] else {}
     return {

@@ -19,6 +19,7 @@ from bayesplat._typing import AnyArray, Sites
 from bayesplat.collapsed import Collapsed
 from bayesplat.flow.position import Particles, Position, geometry, particles, prior_precision
 from bayesplat.model import Geometry, Problem, with_trend
+from bayesplat.mothers import Mother
 from bayesplat.priors.sites import SiteTable, constrain, log_density, unconstrain
 
 SEEN, UNSEEN = 1.5, 25.0
@@ -70,6 +71,11 @@ class Energy(eqx.Module):
         return jnp.full_like(value, 1e-3)
 
     # ---------------------------------------------------------------- what follows
+
+    def of(self, mother: Mother) -> "Energy":
+        """The same energy for candidates that all have one mother."""
+        problem = replace(self.problem, spec=replace(self.problem.spec, mother=mother))
+        return replace(self, problem=problem)
 
     def system(self, position: Position, live: Bool[AnyArray, " k"]) -> Collapsed:
         """The collapsed linear-Gaussian system at a position."""

@@ -50,7 +50,7 @@ def report(
     live = np.asarray(measure.live)
     k, used = live.size, int(live.sum())
     with inference():
-        columns = heights(measure.A[live], measure.b[live], x, measure.mother)
+        columns = heights(measure.A, measure.b, x, measure.mother)[:, live]
         terms = columns * np.asarray(measure.amplitude)[live, 0] / sd
         counts = {
             "cancelling": int(symptoms.cancelling_pairs(terms)),
@@ -85,6 +85,8 @@ def _signs(
     measure: SplatMeasure,
 ) -> tuple[str, ...]:
     heavy = not measure.mother.has_covariance(measure.b.shape[1])
+    crowded = measure.mother.crowded(np.asarray(measure.live))
+    who = f"{k} splats" if used == k else "splats of one mother"
     sentences = {
         f"{counts['cancelling']} pairs of splats cancel in one place: f is right, its splats are not to be read one by "
         "one; wrap the prior in Repulsive().": counts["cancelling"] > 0,
@@ -93,7 +95,7 @@ def _signs(
         f"{counts['drifting']} splats reach no datum and change nothing; use fewer splats.": counts["drifting"] > 0,
         f"{outside} centres lie outside the data and the mother's tails have no variance: f near the edges is "
         "extrapolation; use Gaussian() or Wendland().": heavy and outside > 0,
-        f"All {k} splats are at work and one more would gain {certificate:.1f} nats; raise `n_splats`.": used == k
+        f"All {who} are at work and one more would gain {certificate:.1f} nats; raise `n_splats`.": crowded
         and certificate > 1.0,
         f"The two best starts ended {apart:.1f} nats apart: there are several explanations; use more `starts`, and "
         "the posterior.": apart > AGREE,

@@ -219,10 +219,11 @@ class _Start:
         return able[turn % len(able)]
 
     def _widen(self) -> bool:
-        """Make room for more splats and fill it, if all slots are taken and that lowers the energy."""
+        """Make room for more splats and fill it, if all slots of a mother are taken and that lowers the energy."""
         assert self.state is not None
-        room = min(self.k, WIDER * self.state.live.size)
-        if room == self.state.live.size or not bool(jnp.all(self.state.live)):
+        live = np.asarray(self.state.live)
+        room = min(self.k, WIDER * live.size)
+        if room == live.size or not self.energy.problem.spec.mother.crowded(live):
             return False
         wide = _resized(self.state, room)
         return self._try(self._filled(wide))

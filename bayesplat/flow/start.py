@@ -25,7 +25,7 @@ def greedy(
         slot, key = inputs
         alive = live | (jnp.arange(live.size) < slot)
         at = _match_noise(energy, at, alive)
-        new = put(at, slot, ladder_birth(energy, at, alive, key, temperature))
+        new = put(at, slot, ladder_birth(energy, at, alive, slot, key, temperature))
         return jax.tree.map(lambda old, new: jnp.where(live[slot], old, new), at, new), None
 
     position, _ = jax.lax.scan(born, position, (jnp.arange(live.size), jax.random.split(key, live.size)))

@@ -35,6 +35,7 @@ class Shown(NamedTuple):
     """The splats worth showing, strongest first, copies of the same splat once; and the data."""
 
     fit: PointFit | Posterior
+    which: np.ndarray  # (m,) among the k splats of the measure
     A: np.ndarray  # (m, d, d)
     b: np.ndarray  # (m, d)
     amplitude: np.ndarray  # (m,)
@@ -98,7 +99,7 @@ def select(fit: object) -> Shown:
     if (copies > 1).any():
         title += f"\n{len(order)} distinct ones: ×2 stands for two in one place, each about as high as drawn"
     A, b = np.asarray(measure.A)[order], np.asarray(measure.b)[order]
-    return Shown(fit, A, b, amplitude[order], size[order], copies, measure, trend, x, y, title + note)
+    return Shown(fit, order, A, b, amplitude[order], size[order], copies, measure, trend, x, y, title + note)
 
 
 def _distinct(
@@ -122,7 +123,9 @@ def _curves(ax: Axes, shown: Shown) -> None:
     grid = np.linspace(*style.span(shown.x[:, 0]), 400)
     with inference():
         trend = np.asarray(trend_features(spec.trend, scaling.to_box(grid[:, None])) @ shown.trend)
-        terms = np.asarray(heights(shown.A, shown.b, grid[:, None], shown.measure.mother)) * shown.amplitude
+        measure = shown.measure
+        columns = np.asarray(heights(measure.A, measure.b, grid[:, None], measure.mother))
+        terms = columns[:, shown.which] * shown.amplitude
         total = np.asarray(evaluate(shown.measure, grid[:, None]))[:, 0]
     base = scaling.mean + trend
     style.dots(ax, shown.x[:, 0], shown.y, style.PALE, 0.8)

@@ -55,7 +55,7 @@ def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: K
     fresh = draw({name: prior for name, prior in table.items() if name in own}, key)
     sites: Sites = {name: jnp.concatenate([values[name][slot][None], some]) for name, some in fresh.items()}
     many = geometry(spec, {**values, **sites}, problem.box)
-    return Pool(sites, many, problem.columns(many.A, many.b))
+    return Pool(sites, many, problem.columns_in(slot, many.A, many.b))
 
 
 def _log_weights(

@@ -41,6 +41,8 @@ def mother_words(mother: mothers.Mother) -> str:
             return "Wendland's compactly supported bumps of smoothness C2"
         case mothers.Box(order=order):
             return f"smoothed indicators of ellipsoids of order {order}"
+        case mothers.Mixed(mothers=several):
+            return " and ".join(map(mother_words, several)) + ", in turn,"
     return f"bumps of the shape {mother!r}"
 
 

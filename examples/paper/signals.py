@@ -22,9 +22,10 @@ MOTHERS = {
     "Gaussian": mothers.Gaussian(),
     "Box": mothers.Box(64),
     "Laplace": mothers.Laplace(),
+    "Gaussian + Box": mothers.Mixed((mothers.Gaussian(), mothers.Box(64))),
     "StudentT": mothers.StudentT(),
 }
-BEST = {"blocks": "Box", "bumps": "Laplace", "heavisine": "Gaussian", "doppler": "Gaussian"}
+BEST = {"blocks": "Box", "bumps": "Laplace", "heavisine": "Gaussian + Box", "doppler": "Gaussian"}
 """The mother that the lowest energy chooses for most data sets of each signal, and that the posterior is given."""
 
 CHOSEN, WAVELETS = f"{OURS}, mother of the lowest energy", "wavelets"
@@ -99,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Blocks, Bumps, HeaviSine and Doppler")
     parser.add_argument("--seeds", type=int, default=10, help="data sets of each signal")
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=list(SIGNALS))
-    parser.add_argument("--mothers", nargs="+", choices=MOTHERS, default=list(MOTHERS)[:3])
+    parser.add_argument("--mothers", nargs="+", choices=MOTHERS, default=list(MOTHERS)[:4])
     parser.add_argument("--posterior-seeds", type=int, default=5, help="of them with a posterior")
     parser.add_argument("--k", type=int, default=32, help="splats")
     parser.add_argument("--n", type=int, default=512, help="points")

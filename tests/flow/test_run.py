@@ -381,7 +381,8 @@ def test_a_clearing_takes_a_splat_and_the_one_or_two_nearest(flows, float64):
 @pytest.mark.parametrize("live", [[True, False, False], [True, True, True]], ids=["room", "no room"])
 def test_a_birth_takes_the_first_dead_slot_or_does_nothing(flows, float64, live):
     position, live = on_a_line(flows.first, [0.1, 0.2, 0.3]), jnp.asarray(live)
-    candidates = Candidates(particles(on_a_line(flows.first, [0.7, 0.9])), jnp.array([1.0, 2.0]))
+    slot = jnp.full(2, 3 if live.all() else 1)
+    candidates = Candidates(particles(on_a_line(flows.first, [0.7, 0.9])), jnp.array([1.0, 2.0]), slot)
     after, alive = birth_death.birth(candidates, position, live, jax.random.key(0), 0.0)
     if live.all():
         jax.tree.map(np.testing.assert_array_equal, after, position)

@@ -27,4 +27,4 @@ def per_mass(masses: Float[AnyArray, "k"]) -> Float[AnyArray, "k"]:
 def peaks(measure: SplatMeasure) -> Float[AnyArray, "k"]:
     """Heights rho(0) / |det A_i| (k,) per unit of mass, so that |a_i| = m_i peak_i."""
     det = jnp.prod(jnp.diagonal(measure.A, axis1=1, axis2=2), axis=1)
-    return jnp.exp(measure.mother.log_peak(measure.b.shape[1])) / det
+    return jnp.exp(jnp.asarray(measure.mother.log_peaks(*measure.b.shape), det.dtype)) / det

@@ -165,11 +165,19 @@ class Problem(eqx.Module):
     def squares_along(
         self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], weight: Float[AnyArray, " n"]
     ) -> Float[AnyArray, "r k"]:
-        """The same of the columns' derivatives along the frame: no array (r, n, k) is ever held."""
+        """The same of the columns' derivatives along the frame, those of sharp splats at the resolution of the data.
+
+        No array (r, n, k) is ever held.
+        """
         mother, directions = self.spec.mother, self.spec.scale_family.directions(self.d)
+        sharp = np.resize([one.sharp for one in mother.kinds], b.shape[0])
 
         def some(x: AnyArray, weight: AnyArray, operator: Operator) -> AnyArray:
-            return jnp.sum((operator.columns_along(A, b, x, mother, directions) * weight[:, None]) ** 2, 1)
+            along = operator.columns_along(A, b, x, mother, directions)
+            if sharp.any():
+                across = operator.columns_across(A, b, x, mother, directions, self.spacing)
+                along = jnp.where(sharp, across, along)
+            return jnp.sum((along * weight[:, None]) ** 2, 1)
 
         return sum_over_rows(some, (self.x, weight, self.operator), b.shape[0])
 

@@ -34,14 +34,45 @@ class Operator(eqx.Module):
         directions: Float[np.ndarray, "c d d"],
     ) -> Float[AnyArray, "r n k"]:
         """Derivatives of the columns as splats move along A L_s, for every direction L_s, and then along A e_s."""
-        c, d = len(directions), x.shape[1]
-        dA = jnp.concatenate([jnp.einsum("kab,sbc->skac", A, jnp.asarray(directions)), jnp.zeros((d, *A.shape))])
-        db = jnp.concatenate([jnp.zeros((c, *b.shape)), jnp.moveaxis(jnp.asarray(A), 2, 0)])
+        dA, db = _ways(A, directions)
         return jax.vmap(lambda *way: jax.jvp(lambda A, b: self.columns(A, b, x, mother), (A, b), way)[1])(dA, db)
+
+    def columns_across(
+        self,
+        A: Float[AnyArray, "k d d"],
+        b: Float[AnyArray, "k d"],
+        x: Float[AnyArray, "n d"],
+        mother: Mother,
+        directions: Float[np.ndarray, "c d d"],
+        distance: Float[AnyArray, ""],
+    ) -> Float[AnyArray, "r n k"]:
+        """The same derivatives at a resolution: differences over moves by that distance, at most 0.8 along the frame.
+
+        An edge between two data has no derivative there; moved by their distance, it passes one of them.
+        """
+        dA, db = _ways(A, directions)
+        size = jnp.sqrt(jnp.sum(dA**2, (2, 3)) + jnp.sum(db**2, 2))
+        half = jnp.minimum(0.5 * distance / size, 0.4)
+
+        def slope(dA: AnyArray, db: AnyArray, half: AnyArray) -> AnyArray:
+            ahead, behind = ((A + h[:, None, None] * dA, b + h[:, None] * db) for h in (half, -half))
+            return (self.columns(*ahead, x, mother) - self.columns(*behind, x, mother)) / (2 * half)
+
+        return jax.vmap(slope)(dA, db, half)
 
     @abstractmethod
     def trend(self, columns: Float[AnyArray, "n t"]) -> Float[AnyArray, "n t"]:
         """What the operator makes of the trend, given its values at the data."""
+
+
+def _ways(
+    A: Float[AnyArray, "k d d"], directions: Float[np.ndarray, "c d d"]
+) -> tuple[Float[AnyArray, "r k d d"], Float[AnyArray, "r k d"]]:
+    """How (A, b) move along A L_s, for every direction L_s, and then along A e_s."""
+    (k, d, _), c = A.shape, len(directions)
+    dA = jnp.concatenate([jnp.einsum("kab,sbc->skac", A, jnp.asarray(directions)), jnp.zeros((d, k, d, d))])
+    db = jnp.concatenate([jnp.zeros((c, k, d)), jnp.moveaxis(jnp.asarray(A), 2, 0)])
+    return dA, db
 
 
 class Identity(Operator):

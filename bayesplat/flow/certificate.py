@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Bool, Float, Int
 
@@ -21,6 +22,9 @@ from bayesplat.mothers import Mother
 
 RUNGS, ROWS, ASCENT = 8, 128, 20
 """Lengths on the ladder; data tried as centres on each rung; steps of the ascent."""
+
+WIDTHS, TRIES = 0.5 * 0.6 ** np.arange(8.0), 32
+"""Sds of the search for sharp splats, round by round, in sizes of the splat; neighbours tried in each round."""
 
 
 class Candidates(NamedTuple):
@@ -37,7 +41,9 @@ def certificate(energy: Energy, position: Position, live: Bool[AnyArray, " k"], 
     found = []
     for kind, mother in enumerate(kinds):
         pure = energy.of(mother)
-        at, gain = _ascend(pure, system, position, _shaped(pure, system, _ladder(pure, system, position, key)))
+        start = _shaped(pure, system, _ladder(pure, system, position, key))
+        climb = _search if mother.sharp else _ascend
+        at, gain = climb(pure, system, position, start, key)
         found.append(Candidates(at, gain, jnp.full(gain.shape, free_slot(live, kind, len(kinds)))))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
 
@@ -108,8 +114,37 @@ def _shaped(energy: Energy, system: Collapsed, at: Particles) -> Particles:
     return Particles(excess, shear, at.centre)
 
 
+def _search(
+    energy: Energy, system: Collapsed, position: Position, start: Particles, key: Key
+) -> tuple[Particles, Float[AnyArray, " c"]]:
+    """The best of random neighbours of all candidates, nearer from round to round: edges have no slope to climb."""
+    c = start.centre.shape[0]
+
+    def around(best: Particles, width: AnyArray, key: Key) -> Particles:
+        size = jnp.exp(geometry(energy.problem, best).log_det / energy.problem.d)[:, None]
+        units = Particles(jnp.ones(()), jnp.ones(()), size)
+        keys = Particles(*jax.random.split(key, len(best)))
+
+        def moved(leaf: AnyArray, unit: AnyArray, key: Key) -> AnyArray:
+            steps = jax.random.normal(key, (TRIES, *leaf.shape), leaf.dtype).at[0].set(0.0)
+            return (leaf + width * unit * steps).reshape(TRIES * c, -1)
+
+        return jax.tree.map(moved, best, units, keys)
+
+    def step(best: Particles, inputs: tuple) -> tuple[Particles, Float[AnyArray, " c"]]:
+        trials = around(best, *inputs)
+        _, gain = energy.gain(system, position, trials)
+        gain = jnp.where(jnp.isfinite(gain), gain, -jnp.inf).reshape(TRIES, c)
+        won = jnp.argmax(gain, 0)
+        pick = won * c + jnp.arange(c)
+        return jax.tree.map(lambda leaf: leaf[pick], trials), jnp.max(gain, 0)
+
+    best, gains = jax.lax.scan(step, start, (jnp.asarray(WIDTHS), jax.random.split(key, len(WIDTHS))))
+    return best, gains[-1]
+
+
 def _ascend(
-    energy: Energy, system: Collapsed, position: Position, start: Particles
+    energy: Energy, system: Collapsed, position: Position, start: Particles, key: Key
 ) -> tuple[Particles, Float[AnyArray, " c"]]:
     """Gradient ascent of the net gain of all candidates side by side; the best point of each path."""
     size = jnp.exp(geometry(energy.problem, start).log_det / energy.problem.d)[:, None]

@@ -35,6 +35,11 @@ class Mother(abc.ABC):
     def moment(self, m: int, d: int) -> float:
         """Integrate r^m profile(r^2) over r in (0, inf); `math.inf` where it diverges."""
 
+    @property
+    def sharp(self) -> bool:
+        """Whether heights fall within less than data may resolve: gradients then do not say where an edge belongs."""
+        return False
+
     def profile(self, t: Float[AnyArray, "..."], d: int) -> Float[AnyArray, "..."]:
         """Unscaled profile at squared radius t; 1 at t = 0."""
         return jnp.exp(self.log_profile(t, d))

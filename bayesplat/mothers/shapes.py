@@ -139,6 +139,11 @@ class Box(Mother):
     def __post_init__(self) -> None:
         positive_int("order", self.order)
 
+    @property
+    def sharp(self) -> bool:
+        """From order 8 on: then heights fall from 0.9 to 0.1 within a sixth of the radius."""
+        return self.order >= 8
+
     def log_profile(self, t: Float[AnyArray, "..."], d: int) -> Float[AnyArray, "..."]:
         """-t^order."""
         return -jnp.power(t, self.order)

@@ -6,7 +6,7 @@ import pytest
 from bayesplat.devices import inference
 from bayesplat.flow.report import report
 from bayesplat.measure import SplatMeasure
-from bayesplat.mothers import Gaussian, StudentT
+from bayesplat.mothers import Box, Gaussian, Mixed, StudentT
 from tests.flow.bumps import X
 
 DATUM = X[27, 0]
@@ -34,6 +34,7 @@ def judged(**changes):
     return report(measure, X, 1.0, fit["energies"], fit["certificate"], fit["spent"])
 
 
+MIXED = {"mother": Mixed((Gaussian(), Box())), "live": (True, True, False)}
 PAIR = {"centre": (0.25, DATUM, 0.25), "live": EVERY}
 SIGNS = [
     ("1 pairs of splats cancel", PAIR | {"amplitude": (1.0, -0.8, -0.95)}, PAIR | {"amplitude": (1.0, -0.8, 0.95)}),
@@ -43,6 +44,8 @@ SIGNS = [
     ("1 centres lie outside the data", OUTSIDE | {"mother": StudentT(1.0)}, {"mother": StudentT(1.0)}),
     ("one more would gain 2.0 nats", {"live": EVERY, "certificate": 2.0}, {"live": EVERY, "certificate": 0.9}),
     ("All 3 splats are at work", {"live": EVERY, "certificate": 2.0}, {"certificate": 2.0}),
+    ("All splats of one mother are at work", MIXED | {"certificate": 2.0}, {"certificate": 2.0}),
+    ("All 3 splats are at work", MIXED | {"live": EVERY, "certificate": 2.0}, MIXED),
     ("ended 3.0 nats apart", {"energies": [40.0, 3.0, 0.0]}, {"energies": [40.0, 1.9, 0.0]}),
     ("ended 3.0 nats apart", {"energies": [0.0, 3.0]}, {"energies": [0.0]}),
     ("still moving when its budget ended", {"spent": True}, {}),

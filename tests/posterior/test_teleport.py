@@ -9,6 +9,7 @@ from posterior.problems import problem_of, thinned
 from scipy import special
 from statistical import P_VALUE, mean_p_value
 
+from bayesplat.mothers import Box, Gaussian, Mixed
 from bayesplat.posterior import teleport
 from bayesplat.posterior.interweave import interweave
 from bayesplat.priors import Flat, Lengths, RegularizedHorseshoe, Repulsive
@@ -66,6 +67,25 @@ def test_pool_weights_are_the_log_joint_up_to_a_constant(x64):
     found, expected, now = look(jax.random.key(1), jax.random.key(2))
     np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(expected[0], now, rtol=1e-12)  # the first candidate is the splat itself
+
+
+@pytest.mark.parametrize("slot", [1, 2])
+def test_candidates_have_the_mother_of_their_slot(slot, x64):
+    """With boxes in every other slot: against the full density with each candidate put in place."""
+    mother = Mixed((Gaussian(), Box(8)))
+    problem, at = problem_of(RegularizedHorseshoe(n_active=1.0), k=K, mother=mother), jnp.asarray(slot)
+
+    @jax.jit
+    def look(first, second):
+        values = draw(problem.sites(), first)
+        some = teleport._candidates(problem, values, at, second, POOL)
+        placed = {name: jnp.repeat(value[None], POOL + 1, 0) for name, value in values.items()}
+        placed |= {name: placed[name].at[:, slot].set(leaf) for name, leaf in some.sites.items()}
+        weighted = problem.weighted(problem.geometry(values), values)
+        return teleport._log_weights(problem, values, weighted, at, some), jax.vmap(problem.log_rest)(placed)
+
+    found, expected = look(jax.random.key(1), jax.random.key(2))
+    np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-8, atol=1e-8)
 
 
 def test_candidates_follow_the_prior_of_one_splat(problem, x64):

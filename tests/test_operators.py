@@ -8,7 +8,7 @@ import pytest
 from bayesplat import collapsed, model
 from bayesplat.measure import SplatMeasure
 from bayesplat.model import Geometry
-from bayesplat.mothers import Gaussian, StudentT, Wendland
+from bayesplat.mothers import Box, Gaussian, StudentT, Wendland
 from bayesplat.operators import Identity, SecondOrder
 from bayesplat.priors import Ridge
 from bayesplat.scales import family
@@ -42,6 +42,28 @@ def test_columns_move_as_finite_differences_say(x64):
     for r, change in enumerate((*directions, *np.eye(D))):
         up, down = (moved(change, sign * step) for sign in (1, -1))
         np.testing.assert_allclose(along[r], (up - down) / (2 * step), rtol=1e-5, atol=1e-5)
+
+
+def test_differences_at_a_resolution_are_derivatives_where_splats_are_wide(x64):
+    directions = family("full").directions(D)
+    for operator, mother in ((OPERATOR, Gaussian()), (Identity(), StudentT())):
+        along = operator.columns_along(A, B, X, mother, directions)
+        across = operator.columns_across(A, B, X, mother, directions, jnp.asarray(1e-5))
+        np.testing.assert_allclose(across, along, rtol=1e-5, atol=1e-5)
+
+
+def test_an_edge_between_data_is_felt_at_their_distance(x64):
+    """A box moved by one spacing passes one datum with each edge: 1 / spacing^2 each, where derivatives see nothing."""
+    n, box, half = 40, Box(2000), 0.2
+    x = (np.arange(n) + 0.5)[:, None] / n
+    scale, centre = np.array([[[half / box.radius(1)]]]), np.array([[0.504]])  # edges between two data
+    directions = family("full").directions(1)
+    along = Identity().columns_along(scale, centre, x, box, directions)
+    across = Identity().columns_across(scale, centre, x, box, directions, jnp.asarray(1 / n))
+    np.testing.assert_allclose(along, 0.0, atol=1e-10)
+    wider, aside = np.sum(np.asarray(across) ** 2, 1)[:, 0] / scale[0, 0, 0] ** 2
+    np.testing.assert_allclose(aside, 2 * n**2, rtol=1e-6)
+    assert 1 <= wider / aside <= 2  # as wide as that, one or two data with each edge
 
 
 def moved(change, step):

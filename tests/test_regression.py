@@ -403,6 +403,28 @@ def test_a_mother_of_ones_own_fits_and_cannot_be_kept_in_a_folder(data, tmp_path
         model.fit(*data, starts=1, checkpoint=tmp_path / "run")
 
 
+def test_mixed_mothers_serve_from_the_fit_to_the_file(data, tmp_path):
+    """Every second splat is a box: fitted, sampled, saved, and f of a draw put together by hand."""
+    kinds = (bs.mothers.Gaussian(), bs.mothers.Box(8))
+    model = bs.SplatModel(4, prior=bs.Ridge(), mother=bs.mothers.Mixed(kinds))
+    fit = model.fit(*data, starts=1)
+    assert np.sqrt(np.mean((fit.predict(data[0]) - data[1]) ** 2)) < 0.4
+    post = model.sample(*data, start=fit, chains=1, warmup=30, draws=20)
+    post.save(tmp_path / "run.nc")
+    again = bs.load(tmp_path / "run.nc")
+    assert again.spec == model
+    draw = again.data["posterior"].to_dataset().isel(chain=0, draw=7)
+    f = again.scaling.mean + draw["trend"].values[0]
+    for kind, mother in enumerate(kinds):
+        v, A, b = (draw[name].values[kind::2] for name in ("v", "A", "b"))
+        with jax.enable_x64(True):
+            f = f + np.asarray(bs.SplatMeasure(v[:, None], A, b, np.ones(2, bool), mother)(data[0][:, None]))[:, 0]
+    np.testing.assert_allclose(draw["f"].values, f, rtol=1e-8)
+    np.testing.assert_allclose(
+        again.predict(data[0]).mean, pooled(post.data, "posterior")["f"].mean("sample"), rtol=1e-8
+    )
+
+
 def test_chains_under_another_prior_may_share_a_fit(model, data, fit):
     other = dataclasses.replace(model, prior=bs.Flat()).sample(*data, start=fit, method="laplace", chains=1, draws=30)
     assert other.spec.prior == bs.Flat()

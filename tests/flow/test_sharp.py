@@ -1,0 +1,72 @@
+"""Splats with edges: where derivatives say nothing, births search, and edges cost what the data know of their place."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from bayesplat.devices import inference
+from bayesplat.flow import step
+from bayesplat.flow.energy import information, neg_log_evidence
+from bayesplat.flow.position import geometry
+from bayesplat.mothers import Box, Gaussian, Mixed
+from tests.flow.bumps import problem_of
+
+N, EDGES = 120, (0.313, 0.621)
+X = np.linspace(0, 1, N)[:, None]
+
+
+class Blunt(Box):
+    """Planted fault: a box that says that it can be climbed."""
+
+    sharp = False
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_the_flow():
+    with inference():
+        yield
+
+
+def energy_of(mother, seed=0):
+    plateau = (X[:, 0] > EDGES[0]) & (X[:, 0] < EDGES[1])
+    y = plateau + 0.1 * np.random.default_rng(seed).normal(size=N)
+    return neg_log_evidence(problem_of(y, X, 4, mother=mother))
+
+
+def test_mothers_with_edges_are_sharp():
+    assert Box(8).sharp
+    assert not Box(4).sharp
+    assert not Gaussian().sharp
+
+
+@pytest.mark.parametrize("mother", [Box(64), Blunt(64)], ids=["searched", "climbed"])
+def test_the_first_birth_finds_both_edges_to_the_datum(mother):
+    off = []
+    for seed in range(4):
+        energy = energy_of(mother, seed)
+        found = step.certify(energy, energy.start(4), jnp.zeros(4, bool), jax.random.key(0))
+        best = int(jnp.argmax(found.gain))
+        reach = mother.radius(1) * (float(jnp.exp(found.at.excess[best, 0])) + float(energy.problem.box.floor))
+        off.append(np.abs(float(found.at.centre[best, 0]) + reach * np.array([-1, 1]) - EDGES).max())
+    assert (max(off) < 1 / N) == mother.sharp
+
+
+@pytest.mark.parametrize("mother", [Box(64), Blunt(64)], ids=["at the resolution of the data", "by derivatives"])
+def test_a_box_on_four_data_pays_for_its_edges(mother):
+    """Its edges lie between data: what is known of them is the gap they lie in, not nothing."""
+    energy = energy_of(mother)
+    floor = float(energy.problem.box.floor)
+    excess = np.log(2 / (N - 1) / mother.radius(1) - floor)  # two spacings to each side
+    position = energy.start(1)._replace(centre=jnp.array([[59.7 / (N - 1)]]), excess=jnp.array([[excess]]))
+    nats = float(information(energy, position, geometry(energy.problem, position), jnp.ones(1))[0])
+    assert (nats > 5) if mother.sharp else (nats < 1e-6)
+
+
+def test_smooth_splats_beside_sharp_ones_pay_as_ever():
+    mixed, plain = (energy_of(mother) for mother in (Mixed((Gaussian(), Box(64))), Gaussian()))
+    position = plain.start(2)._replace(centre=jnp.array([[0.3], [0.6]]))
+    at = geometry(plain.problem, position)
+    both, alone = (information(energy, position, at, jnp.ones(2)) for energy in (mixed, plain))
+    np.testing.assert_allclose(both[0], alone[0], rtol=1e-10)
+    assert both[1] > alone[1] + 1

@@ -21,6 +21,7 @@ from statistical import law_p_value
 from bayesplat import collapsed
 from bayesplat.likelihoods import Normal, StudentT
 from bayesplat.model import with_trend
+from bayesplat.mothers import Box, Gaussian, Mixed
 from bayesplat.plots import style
 from bayesplat.posterior import nuts, svi
 from bayesplat.posterior.draws import prior_sites
@@ -45,6 +46,7 @@ CASES = {
     **{name: {"prior": prior} for name, prior in PRIORS.items()},
     "varying noise": {"prior": Ridge(), "likelihood": Normal("varying")},
     "student-t noise": {"prior": Ridge(), "likelihood": StudentT()},
+    "mixed mothers": {"prior": Ridge(), "mother": Mixed((Gaussian(), Box(8)))},
 }
 
 GUIDES, GUIDED = ("normal", "lowrank"), ("ridge", "horseshoe", "stick-breaking", "varying noise")

@@ -14,9 +14,13 @@ from bayesplat.cli.console import note, say
 from bayesplat.cli.device import Device, use
 from bayesplat.cli.files import input_names, listed, numbers, read_table, require_columns, require_writable
 from bayesplat.likelihoods import Normal, StudentT
+from bayesplat.mothers import Box, Gaussian, Mixed
 from bayesplat.priors import R2D2, AmplitudePrior, Flat, RegularizedHorseshoe, Ridge, StickBreaking
 from bayesplat.regression import SplatModel
 from bayesplat.results import Posterior
+
+JUMPS = Mixed((Gaussian(), Box(64)))
+"""Mothers of data that jump: edges fall within a fortieth of a box's radius."""
 
 EXAMPLE = "bayesplat fit data.csv --target y --out run.nc"
 
@@ -91,6 +95,9 @@ def fit(
         typer.Option(help="Noise of one size, or of a size that varies with x.", show_default="constant"),
     ] = None,
     student_t: Annotated[bool, typer.Option("--student-t", help="Heavy-tailed noise, for outliers.")] = False,
+    jumps: Annotated[
+        bool, typer.Option("--jumps", help="Sharp-edged splats beside smooth ones, for data that jump.")
+    ] = False,
     covariance: Annotated[
         Covariance | None,
         typer.Option(help="Shape of a splat in several inputs: round, along the axes, or tilted.", show_default="full"),
@@ -118,7 +125,7 @@ def fit(
     there, and so does `bayesplat resume`.
     """
     model, sample = read_toml(config) if config is not None else (SplatModel(), {})
-    model = _changed(model, config is None, splats, prior, n_active, noise, student_t, covariance)
+    model = _changed(model, config is None, splats, prior, n_active, noise, student_t, jumps, covariance)
     run = {"method": method, "chains": chains, "warmup": warmup, "draws": draws, "seed": seed}
     sample = SAMPLE | sample | {name: value for name, value in run.items() if value is not None}
     if show_config:
@@ -157,6 +164,7 @@ def _changed(
     n_active: float | None,
     noise: Noise | None,
     student_t: bool,
+    jumps: bool,
     covariance: Covariance | None,
 ) -> SplatModel:
     """The model with what was given on the command line; a new one's horseshoe fits its number of splats."""
@@ -166,6 +174,8 @@ def _changed(
         changes["prior"] = _prior(prior or Prior.horseshoe, n_active, k)
     if noise is not None or student_t:
         changes["likelihood"] = (StudentT if student_t else Normal)(noise=(noise or Noise.constant).value)
+    if jumps:
+        changes["mother"] = JUMPS
     if covariance is not None:
         changes["covariance"] = covariance.value
     return replace(model, **changes)

@@ -7,7 +7,7 @@ from bayesplat.devices import inference
 from bayesplat.diagnostics.convert import group
 from bayesplat.likelihoods import Normal, StudentT
 from bayesplat.model import data_box
-from bayesplat.report.wording import number
+from bayesplat.report.wording import listed, number
 from bayesplat.results import Posterior
 from bayesplat.trend import PRIOR_SD
 
@@ -42,7 +42,7 @@ def mother_words(mother: mothers.Mother) -> str:
         case mothers.Box(order=order):
             return f"smoothed indicators of ellipsoids of order {order}"
         case mothers.Mixed(mothers=several):
-            return " and ".join(map(mother_words, several)) + ", in turn,"
+            return f"in turn {listed([mother_words(one) for one in several])}"
     return f"bumps of the shape {mother!r}"
 
 

@@ -53,7 +53,7 @@ def test_a_verdict_begins_with_its_outcome():
 MOTHERS = [kind() for kind in (getattr(bs.mothers, name) for name in ("Gaussian", "Logistic", "Laplace", "Wendland"))]
 PRIORS = [bs.Ridge(), bs.RegularizedHorseshoe(), bs.R2D2(), bs.StickBreaking(), bs.Flat(), bs.Repulsive(bs.Ridge(2.0))]
 WORDS = [
-    *map(mother_words, [*MOTHERS, bs.mothers.StudentT(7.0), bs.mothers.Box(order=3)]),
+    *map(mother_words, [*MOTHERS, bs.mothers.StudentT(7.0), bs.mothers.Box(order=3), bs.mothers.Mixed(tuple(MOTHERS))]),
     *(prior_words(prior, 12) for prior in PRIORS),
     *map(trend_words, TRENDS),
     *(shape_words(covariance, 3) for covariance in ("spherical", "diag", "full")),

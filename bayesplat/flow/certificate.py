@@ -2,7 +2,8 @@
 
 In measure space the energy is minimal where no splat (A, b) has a first variation that outweighs its cost. The sup over
 (A, b) is estimated by multi-start ascent: from the best datum on every rung of a ladder of lengths, shaped like the
-residual around it. Where it is exceeded is where the Fisher-Rao flow would create mass: births are its argmax.
+residual around it; splats with edges, which have no slope to climb, are searched for. Where it is exceeded is where the
+Fisher-Rao flow would create mass: births are its argmax.
 """
 
 from typing import NamedTuple
@@ -42,8 +43,8 @@ def certificate(energy: Energy, position: Position, live: Bool[AnyArray, " k"], 
     for kind, mother in enumerate(kinds):
         pure = energy.of(mother)
         start = _shaped(pure, system, _ladder(pure, system, position, key))
-        climb = _search if mother.sharp else _ascend
-        at, gain = climb(pure, system, position, start, key)
+        climbed = (pure, system, position, start)
+        at, gain = _search(*climbed, key) if mother.sharp else _ascend(*climbed)
         found.append(Candidates(at, gain, jnp.full(gain.shape, free_slot(live, kind, len(kinds)))))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
 
@@ -117,7 +118,7 @@ def _shaped(energy: Energy, system: Collapsed, at: Particles) -> Particles:
 def _search(
     energy: Energy, system: Collapsed, position: Position, start: Particles, key: Key
 ) -> tuple[Particles, Float[AnyArray, " c"]]:
-    """The best of random neighbours of all candidates, nearer from round to round: edges have no slope to climb."""
+    """The best of random neighbours of every candidate, nearer from round to round."""
     c = start.centre.shape[0]
 
     def around(best: Particles, width: AnyArray, key: Key) -> Particles:
@@ -144,7 +145,7 @@ def _search(
 
 
 def _ascend(
-    energy: Energy, system: Collapsed, position: Position, start: Particles, key: Key
+    energy: Energy, system: Collapsed, position: Position, start: Particles
 ) -> tuple[Particles, Float[AnyArray, " c"]]:
     """Gradient ascent of the net gain of all candidates side by side; the best point of each path."""
     size = jnp.exp(geometry(energy.problem, start).log_det / energy.problem.d)[:, None]

@@ -14,16 +14,18 @@ PRINTED = {
     "surface_2d.py": ["PointFit", "MSE to the truth", "90% band covers", "Convergence (nuts)", "Convergence (smc)"],
     "coverage.py": ["| truth | method | 50% |", "| two scales | splats |", "| slowing wave | GP (Matern 5/2) |"],
     "regularisation.py": ["| flat | 3 |", "| ridge | 3 |", "LOO picks the prior"],
+    "jumps.py": ["| both |", "LOO picks both"],
     "efficiency.py": ["| 3 | plain NumPyro |", "| 3 | bayesplat |"],
     "methods.py": ["| 3 | nuts |", "| 3 | smc |", "| 3 | svi |", "| 3 | laplace |", "| k | log evidence |"],
 }
-SLOW = ("compose", "coverage", "efficiency", "methods", "regularisation")
+SLOW = ("compose", "coverage", "efficiency", "jumps", "methods", "regularisation")
 PICTURES = {
     "motorcycle.py": {"motorcycle_bands.png", "motorcycle_splats.png"},
     "surface_2d.py": {"surface_bands_nuts.png", "surface_bands_smc.png", "surface_splats.png"},
     "compose.py": {"compose.png"},
     "coverage.py": {"coverage.png"},
     "regularisation.py": {"regularisation.png"},
+    "jumps.py": {"jumps.png"},
     "efficiency.py": set(),
     "methods.py": set(),
 }

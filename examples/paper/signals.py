@@ -26,7 +26,7 @@ MOTHERS = {
     "StudentT": mothers.StudentT(),
 }
 BEST = {"blocks": "Box", "bumps": "Laplace", "heavisine": "Gaussian + Box", "doppler": "Gaussian"}
-"""The mother that the lowest energy chooses for most data sets of each signal, and that the posterior is given."""
+"""The mother that the lowest energy chooses most often (on Doppler not more often than both), for the posterior."""
 
 CHOSEN, WAVELETS = f"{OURS}, mother of the lowest energy", "wavelets"
 CAPTION = """Mean over {seeds} seeds of the MSE at the {n} data; noise sd 1, sd of the signal 7; k = {k}.

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bayesplat.devices import inference
+from bayesplat.evaluate import heights
 from bayesplat.flow import step
 from bayesplat.flow.energy import information, neg_log_evidence
 from bayesplat.flow.position import geometry
@@ -70,3 +71,19 @@ def test_smooth_splats_beside_sharp_ones_pay_as_ever():
     both, alone = (information(energy, position, at, jnp.ones(2)) for energy in (mixed, plain))
     np.testing.assert_allclose(both[0], alone[0], rtol=1e-10)
     assert both[1] > alone[1] + 1
+
+
+def test_over_two_inputs_the_first_birth_finds_a_tilted_plateau():
+    """Its outline is an ellipse: few points of the square are on the wrong side of it."""
+    turn = np.array([[0.8, 0.6], [-0.6, 0.8]]) / np.array([[0.35], [0.15]])
+
+    def inside(x):
+        return np.sum(((x - [0.55, 0.5]) @ turn.T) ** 2, 1) < 1
+
+    rng = np.random.default_rng(0)
+    x, square, mother = rng.uniform(size=(300, 2)), rng.uniform(size=(2000, 2)), Box(64)
+    energy = neg_log_evidence(problem_of(inside(x) + 0.1 * rng.normal(size=300), x, 4, mother=mother))
+    found = step.certify(energy, energy.start(4), jnp.zeros(4, bool), jax.random.key(0))
+    at = geometry(energy.problem, found.at)
+    height = np.asarray(heights(at.A, at.b, square, mother))[:, int(jnp.argmax(found.gain))]
+    assert np.mean((height > 0.5) != inside(square)) < 0.04

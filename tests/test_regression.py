@@ -301,13 +301,13 @@ def test_bad_data_get_one_sentence(model, case):
     assert "\n" not in str(caught.value)
 
 
-TWO = bs.mothers.Mixed((bs.mothers.Gaussian(), bs.mothers.Box(8)))
+BOTH = bs.mothers.Mixed((bs.mothers.Gaussian(), bs.mothers.Box(8)))
 MISUSE = {
     "splats": (lambda: bs.SplatModel(0), "Expected `n_splats`"),
     "covariance": (lambda: bs.SplatModel(covariance="round"), "got 'round'"),
     "trend": (lambda: bs.SplatModel(trend="cubic"), "Expected `trend`"),
     "n_active": (lambda: bs.SplatModel(4), "Expected `n_active` below the number of splats (4)"),
-    "mothers": (lambda: bs.SplatModel(1, prior=bs.Ridge(), mother=TWO), "Expected `n_splats` of at least 2"),
+    "mothers": (lambda: bs.SplatModel(1, prior=bs.Ridge(), mother=BOTH), "Expected `n_splats` of at least 2"),
     "noise": (lambda: bs.Normal("wild"), "Expected `noise`"),
     "df": (lambda: bs.StudentT(df=2.0), "df - 2"),
     "r2": (lambda: bs.R2D2(r2=1.0), "Expected `r2` strictly between 0 and 1"),

@@ -28,7 +28,7 @@ def sheet(path: Path, width: float, height: float, rows: int = 1, columns: int =
     with style.look():
         figure, axes = style.canvas(None, (width, height), rows, columns)
         yield axes
-        style.legend(axes[0], own=True)
+        style.legend(axes[0], own=True, columns=int(width // 2))
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150)
 

@@ -92,7 +92,7 @@ def draw(fits: pd.DataFrame, first: dict[str, dict], options: argparse.Namespace
             panel.plot(fine, data.f(fine), color=figure.style.BLACK, linewidth=0.7, label="truth")
             panel.plot(fine, smooth.predict(fine), color=figure.style.ORANGE, linewidth=1, label=WAVELETS)
             panel.plot(fine, ours.predict(fine), color=figure.style.BLUE, linewidth=1, label=OURS)
-            panel.set(title=f"{signal}: {best[signal].removeprefix(OURS + ', ')} mother")
+            panel.set(title=f"{signal}: {best[signal].removeprefix(OURS + ', ')} mother", xlabel="x", ylabel="y")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -21,6 +21,7 @@ from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.model import Problem
 from bayesplat.posterior.interweave import interweave
 from bayesplat.posterior.program import potential
+from bayesplat.posterior.slide import slide
 from bayesplat.posterior.teleport import teleport
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import constrain, unconstrain, unflatten
@@ -133,14 +134,15 @@ def mean_over_splats(problem: Problem, flat: Float[jax.Array, " m"]) -> Float[ja
 
 
 def _teleport(problem: Problem, settings: Settings, state: Any) -> tuple[Any, Float[AnyArray, ""]]:
-    """Teleports from the state of NUTS, which then goes on from where they end."""
+    """Teleports and slides from the state of NUTS, which then goes on from where they end."""
     if settings.pool == 0:
         return state, jnp.zeros(())
     table, unflat = problem.sites(), unflatten(problem.sites())
     before, _ = constrain(table, unflat(state.z))
     key, next_key = jax.random.split(state.rng_key)
-    first, second = jax.random.split(key)
+    first, second, third = jax.random.split(key, 3)
     after, moved = teleport(problem, before, first, settings.pool)
+    after = slide(problem, after, third, settings.pool)
     after = interweave(problem, after, second, settings.pool)
     # untouched coordinates keep their bits: the way through the bijections and back rounds
     new, old = ravel_pytree(unconstrain(table, after))[0], ravel_pytree(unconstrain(table, before))[0]

@@ -7,6 +7,8 @@ move leaves the posterior as it is, whatever the size of the pool (tjelmeland200
 of a whole pool for the price of a few.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -27,23 +29,30 @@ class Pool(NamedTuple):
     sites: Sites
     geometry: Geometry
     columns: Float[AnyArray, "n c"]
+    log_ratio: Float[AnyArray, " c"]  # log of the prior's density over that of their proposal, up to a constant
 
 
 def teleport(problem: Problem, values: Sites, key: Key, pool: int) -> tuple[Sites, Float[AnyArray, ""]]:
     """Redraw every splat once among `pool` candidates and itself; returns the share of splats that moved."""
-    k = problem.spec.n_splats
+    return sweep(problem, values, key, jnp.arange(problem.spec.n_splats), partial(_candidates, problem, pool=pool))
+
+
+def sweep(
+    problem: Problem, values: Sites, key: Key, slots: Int[AnyArray, " m"], candidates: Callable[..., Pool]
+) -> tuple[Sites, Float[AnyArray, ""]]:
+    """Redraw the splats in these slots, one after the other, each from `candidates(values, slot, key)`."""
     weighted = problem.weighted(problem.geometry(values), values)
 
     def move(state: tuple[Sites, Weighted], inputs: tuple[Int[AnyArray, ""], Key]) -> tuple[Any, AnyArray]:
         (values, weighted), (slot, key) = state, inputs
         fresh, choose = jax.random.split(key)
-        some = _candidates(problem, values, slot, fresh, pool)
+        some = candidates(values, slot, fresh)
         chosen = jax.random.categorical(choose, _log_weights(problem, values, weighted, slot, some))
         moved = {name: jnp.asarray(values[name]).at[slot].set(leaf[chosen]) for name, leaf in some.sites.items()}
         weighted = collapsed.with_column(weighted, slot, some.columns[:, chosen])
         return ({**values, **moved}, weighted), chosen > 0
 
-    (values, _), moved = jax.lax.scan(move, (values, weighted), (jnp.arange(k), jax.random.split(key, k)))
+    (values, _), moved = jax.lax.scan(move, (values, weighted), (slots, jax.random.split(key, len(slots))))
     return values, jnp.mean(moved.astype(problem.x.dtype))
 
 
@@ -55,7 +64,7 @@ def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: K
     fresh = draw({name: prior for name, prior in table.items() if name in own}, key)
     sites: Sites = {name: jnp.concatenate([values[name][slot][None], some]) for name, some in fresh.items()}
     many = geometry(spec, {**values, **sites}, problem.box)
-    return Pool(sites, many, problem.columns_in(slot, many.A, many.b))
+    return Pool(sites, many, problem.columns_in(slot, many.A, many.b), jnp.zeros(pool + 1))
 
 
 def _log_weights(
@@ -70,7 +79,7 @@ def _log_weights(
     system = collapsed.factor_weighted(weighted, rest)
     gain = problem.temper * collapsed.evidence_gain(system, pool.columns, scale)
     penalty = jnp.asarray(spec.prior.log_penalty_from(now.A, now.b, many.A, many.b))
-    return gain + jnp.sum(penalty.at[:, slot].set(0.0), 1)
+    return gain + jnp.sum(penalty.at[:, slot].set(0.0), 1) + pool.log_ratio
 
 
 def redraw_shared(problem: Problem, values: Sites, key: Key) -> Sites:

@@ -124,6 +124,10 @@ class Lengths:
         """Log of each axis length beyond the floor, log(l - floor)."""
         return values["location"][None, :] + values["spread"] * values["deviation"]
 
+    def own(self, values: Sites, excess: Float[AnyArray, "k q"]) -> Sites:
+        """The site of every splat's own that gives these excess lengths, what splats share being as in `values`."""
+        return {"deviation": (excess - values["location"][None, :]) / values["spread"]}
+
     @property
     def shared_sites(self) -> frozenset[str]:
         """Sites that the lengths of all splats share."""
@@ -170,6 +174,10 @@ class FreeLengths(Lengths):
     def excess(self, values: Sites) -> Float[AnyArray, "k q"]:
         """Log of each axis length beyond the floor, log(l - floor)."""
         return values["excess"]
+
+    def own(self, values: Sites, excess: Float[AnyArray, "k q"]) -> Sites:
+        """These excess lengths."""
+        return {"excess": excess}
 
     @property
     def shared_sites(self) -> frozenset[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpyro import distributions as dist
 
 from bayesplat._typing import AnyArray, Key, Sites
@@ -28,6 +28,15 @@ def draw(table: SiteTable, key: Key) -> Sites:
 def log_density(table: SiteTable, values: Sites) -> Float[AnyArray, ""]:
     """Log prior density of all sites, in their own (constrained) coordinates."""
     return jnp.asarray(sum((table[name].log_prob(values[name]) for name in sorted(table)), jnp.zeros(())))
+
+
+def supported(table: SiteTable, values: Sites) -> Bool[AnyArray, ""]:
+    """Whether every site lies where its prior has density: `log_density` does not look."""
+    within = jnp.ones((), bool)
+    for name, prior in table.items():
+        assert prior.support is not None
+        within &= jnp.all(prior.support(values[name]))
+    return within
 
 
 def constrain(table: SiteTable, position: Sites) -> tuple[Sites, Float[AnyArray, ""]]:

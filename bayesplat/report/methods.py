@@ -42,6 +42,15 @@ def model_sentences(found: Findings) -> str:
     )
 
 
+def _gibbs(found: Findings) -> str:
+    """The moves beside those along gradients."""
+    sharp = any(one.sharp for one in found.post.spec.mother.kinds)
+    moves = ["redraw single splats from their prior [[tjelmeland2004]]"]
+    moves += ["slide the edges of splats along the data"] if sharp else []
+    moves += ["interweave the shared scales [[yu2011]]"]
+    return f"Gibbs moves that {listed(moves)}"
+
+
 def sampler_sentence(found: Findings) -> str:
     """How the posterior was computed."""
     info, chains, draws = found.post.info, found.chains, found.draws
@@ -49,9 +58,8 @@ def sampler_sentence(found: Findings) -> str:
     shared = "Heights and trend were integrated out analytically"
     if info["method"] == "nuts":
         return (
-            f"{shared}, and the other parameters sampled by the No-U-Turn sampler [[hoffman2014]] with Gibbs moves "
-            "that redraw single splats from their prior [[tjelmeland2004]] and interweave the shared scales "
-            f"[[yu2011]]: {count(chains, 'chain')} from different {FLOW}, "
+            f"{shared}, and the other parameters sampled by the No-U-Turn sampler [[hoffman2014]] with "
+            f"{_gibbs(found)}: {count(chains, 'chain')} from different {FLOW}, "
             f"{_setting(found, 'warmup', 'with {} warm-up steps and ')}{draws} kept draws each "
             f"({_setting(found, 'target_accept', 'target acceptance {}, ')}"
             f"{_setting(found, 'max_tree_depth', 'tree depth at most {}, ')}{seed}).{_stacking(found)}"
@@ -60,8 +68,7 @@ def sampler_sentence(found: Findings) -> str:
         evidence = found.post.log_evidence
         return (
             f"{shared}, and the other parameters sampled by sequential Monte Carlo from the prior to the posterior "
-            "[[delmoral2006]], moved by Hamiltonian Monte Carlo and by Gibbs moves that redraw single splats from "
-            "their prior [[tjelmeland2004]] and interweave the shared scales [[yu2011]]: "
+            f"[[delmoral2006]], moved by Hamiltonian Monte Carlo and by {_gibbs(found)}: "
             f"{count(chains, 'independent population')} of {draws} draws, weighted by their share in the evidence ("
             f"{_setting(found, 'ess', 'effective share {} at each step, ')}"
             f"{_setting(found, 'sweeps', '{} sweeps of moves, ')}{seed}). The log evidence was estimated as "

@@ -20,13 +20,14 @@ VERSIONS = {"bayesplat": "0.1.0", "jax": "0.12.0", "numpyro": "0.22.0", "arviz":
 
 
 def made(
-    d=1, method="nuts", likelihood=None, prior=None, names=None, chains=2, draws=25, weights=None, **info
+    d=1, method="nuts", likelihood=None, prior=None, mother=None, names=None, chains=2, draws=25, weights=None, **info
 ) -> bs.Posterior:
     """A Posterior that nobody sampled; with `weights`, its chains are stacked."""
     rng = np.random.default_rng(d)
     x, y = rng.uniform(1, 9, (N, d)), 100 + 20 * rng.normal(size=N)
     likelihood = likelihood or bs.Normal()
-    spec = bs.SplatModel(n_splats=K, prior=prior or bs.Ridge(), likelihood=likelihood)
+    shape = mother or bs.mothers.Gaussian()
+    spec = bs.SplatModel(n_splats=K, prior=prior or bs.Ridge(), likelihood=likelihood, mother=shape)
     scaling, usual = fit_scaling(x, y), (*INPUTS[:d], OUTPUT)
     field = likelihood.field(np.asarray(scaling.to_box(x)))
     drawn, before = (
@@ -73,7 +74,7 @@ CASES = {
     },
     "smc": {"method": "smc", "prior": bs.StickBreaking(), "ess": 0.8, "sweeps": 2},
     "laplace": {"method": "laplace", "prior": bs.Flat()},
-    "few draws, interrupted": {"chains": 1, "draws": 4, "interrupted": True},
+    "few draws of boxes, interrupted": {"chains": 1, "draws": 4, "interrupted": True, "mother": bs.mothers.Box(64)},
     "hostile names": {"d": 3, "names": HOSTILE},
 }
 

@@ -107,13 +107,18 @@ def test_a_failure_is_said_in_words_and_a_pass_too(document):
     verdicts = [word for word in read.inside("strong") if word in ("Warning. ", "Passed. ")]
     assert len(verdicts) == 4
     assert "! not available" not in read.text
-    assert "Only one chain ran" in document("few draws, interrupted").text
-    assert "Warning. The run was interrupted" in document("few draws, interrupted").text
+    assert "Only one chain ran" in document("few draws of boxes, interrupted").text
+    assert "Warning. The run was interrupted" in document("few draws of boxes, interrupted").text
     assert "interrupted before" not in read.text
 
 
 SAID = {
-    "one input": ["No-U-Turn sampler (Hoffman and Gelman 2014)", "2 chains", "40 warm-up steps and 25 kept draws"],
+    "one input": [
+        "No-U-Turn sampler (Hoffman and Gelman 2014)",
+        "their prior (Tjelmeland 2004) and interweave the shared scales",
+        "2 chains",
+        "40 warm-up steps and 25 kept draws",
+    ],
     "two inputs, stacked": [
         "expects 2 of 5 splats to matter",
         "Chains disagreed and were weighted by stacking (Yao et al. 2022), with weights 0.90, 0.10",
@@ -135,7 +140,11 @@ SAID = {
         "stick-breaking prior",
     ],
     "laplace": ["Gaussians at the ends of 2 runs of a Wasserstein-Fisher-Rao gradient flow", "practically flat prior"],
-    "few draws, interrupted": ["1 chain of 4 draws", "Prior sensitivity was not judged"],
+    "few draws of boxes, interrupted": [
+        "1 chain of 4 draws",
+        "their prior (Tjelmeland 2004), slide the edges of splats along the data and interweave the shared scales",
+        "Prior sensitivity was not judged",
+    ],
     "hostile names": ["seed 7"],
 }
 

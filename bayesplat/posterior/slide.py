@@ -33,26 +33,37 @@ def slide(problem: Problem, values: Sites, key: Key, pool: int) -> Sites:
 
 def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: Key, pool: int) -> Pool:
     """One splat as it is, first, and `pool` with one of its edges along one input elsewhere."""
-    spec, lengths, box = problem.spec, problem.lengths, problem.box
-    which, side, steps = jax.random.split(key, 3)
-    j, sign = jax.random.randint(which, (), 0, box.d), jax.random.choice(side, jnp.array([-1, 1]))
-    shift = _shifts(problem, steps, pool)
-    names = (PER_SPLAT | set(spec.prior.own_sites)) & values.keys()
+    where, steps = jax.random.split(key)
+    names = (PER_SPLAT | set(problem.spec.prior.own_sites)) & values.keys()
     own = {name: values[name][slot] for name in sorted(names)}
-    many: Sites = {name: jnp.broadcast_to(leaf, (pool + 1, *leaf.shape)) for name, leaf in own.items()}
-    now = jnp.asarray(lengths.excess({**values, **many}))
+    same: Sites = {name: jnp.broadcast_to(leaf, (pool + 1, *leaf.shape)) for name, leaf in own.items()}
+    moved, log_volume = _shifted(problem, {**values, **same}, slot, where, _shifts(problem, steps, pool))
+    moved = {name: jnp.asarray(leaf).at[0].set(own[name]) for name, leaf in moved.items()}  # to the last bit
+    sites = {**same, **moved}
+    splats = geometry(problem.spec, {**values, **sites}, problem.box)
+    columns = problem.columns_in(slot, splats.A, splats.b)
+    return Pool(sites, splats, columns, _log_prior(problem, sites) + log_volume)
+
+
+def _shifted(
+    problem: Problem, many: Sites, slot: Int[AnyArray, ""], key: Key, shift: Float[AnyArray, " c"]
+) -> tuple[Sites, Float[AnyArray, " c"]]:
+    """Sites of c splats whose edge on one side along one input is shifted, with log |d sites / d edge|.
+
+    Minus infinity where that would leave a splat too short.
+    """
+    lengths, d, kinds = problem.lengths, problem.box.d, problem.spec.mother.kinds
+    which, side = jax.random.split(key)
+    j, sign = jax.random.randint(which, (), 0, d), jax.random.choice(side, jnp.array([-1, 1]))
+    reach = jnp.array([one.radius(d) for one in kinds])[slot % len(kinds)]
+    now = jnp.asarray(lengths.excess(many))
     row = jnp.minimum(j, now.shape[1] - 1)  # spherical scales have one length for all inputs
-    reach = jnp.array([one.radius(box.d) for one in spec.mother.kinds])[slot % len(spec.mother.kinds)]
     beyond = jnp.exp(now[:, row]) + 0.5 * sign * shift / reach
     valid = beyond > 0
     excess = jnp.log(jnp.where(valid, beyond, 1.0))
-    many |= lengths.own(values, now.at[:, row].set(excess))
-    many["centre"] += 0.5 * shift[:, None] * jnp.eye(box.d)[j]
-    many = {name: jnp.asarray(leaf).at[0].set(own[name]) for name, leaf in many.items()}  # to the last bit
-    # a line of edges is a line of lengths, not of their logarithms
-    log_ratio = jnp.where(valid, _log_prior(problem, many) - excess, -jnp.inf)
-    splats = geometry(spec, {**values, **many}, box)
-    return Pool(many, splats, problem.columns_in(slot, splats.A, splats.b), log_ratio)
+    moved = lengths.own(many, now.at[:, row].set(excess))
+    moved["centre"] = many["centre"] + 0.5 * shift[:, None] * jnp.eye(d)[j]
+    return moved, jnp.where(valid, -excess, -jnp.inf)
 
 
 def _shifts(problem: Problem, key: Key, pool: int) -> Float[AnyArray, " c"]:

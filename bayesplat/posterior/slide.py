@@ -33,11 +33,15 @@ def slide(problem: Problem, values: Sites, key: Key, pool: int) -> Sites:
 
 def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: Key, pool: int) -> Pool:
     """One splat as it is, first, and `pool` with one of its edges along one input elsewhere."""
-    where, steps = jax.random.split(key)
+    which, side, steps = jax.random.split(key, 3)
+    j, sign = jax.random.randint(which, (), 0, problem.d), jax.random.choice(side, jnp.array([-1, 1]))
     names = (PER_SPLAT | set(problem.spec.prior.own_sites)) & values.keys()
     own = {name: values[name][slot] for name in sorted(names)}
     same: Sites = {name: jnp.broadcast_to(leaf, (pool + 1, *leaf.shape)) for name, leaf in own.items()}
-    moved, log_volume = _shifted(problem, {**values, **same}, slot, where, _shifts(problem, steps, pool))
+    shift = _shifts(problem, steps, pool)
+    centre = same["centre"] + 0.5 * shift[:, None] * jnp.eye(problem.d)[j]
+    lengths, log_volume = _lengthened(problem, {**values, **same}, slot, j, sign * shift)
+    moved = {**lengths, "centre": centre}
     moved = {name: jnp.asarray(leaf).at[0].set(own[name]) for name, leaf in moved.items()}  # to the last bit
     sites = {**same, **moved}
     splats = geometry(problem.spec, {**values, **sites}, problem.box)
@@ -45,25 +49,21 @@ def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: K
     return Pool(sites, splats, columns, _log_prior(problem, sites) + log_volume)
 
 
-def _shifted(
-    problem: Problem, many: Sites, slot: Int[AnyArray, ""], key: Key, shift: Float[AnyArray, " c"]
+def _lengthened(
+    problem: Problem, many: Sites, slot: Int[AnyArray, ""], j: Int[AnyArray, ""], extra: Float[AnyArray, " c"]
 ) -> tuple[Sites, Float[AnyArray, " c"]]:
-    """Sites of c splats whose edge on one side along one input is shifted, with log |d sites / d edge|.
+    """Sites of c splats that reach `extra` further along input j, from edge to edge, with the log of |d site / d extra|.
 
-    Minus infinity where that would leave a splat too short.
+    Up to a constant; minus infinity where that would leave a splat too short.
     """
-    lengths, d, kinds = problem.lengths, problem.box.d, problem.spec.mother.kinds
-    which, side = jax.random.split(key)
-    j, sign = jax.random.randint(which, (), 0, d), jax.random.choice(side, jnp.array([-1, 1]))
-    reach = jnp.array([one.radius(d) for one in kinds])[slot % len(kinds)]
+    lengths, kinds = problem.lengths, problem.spec.mother.kinds
+    reach = jnp.array([one.radius(problem.d) for one in kinds])[slot % len(kinds)]
     now = jnp.asarray(lengths.excess(many))
     row = jnp.minimum(j, now.shape[1] - 1)  # spherical scales have one length for all inputs
-    beyond = jnp.exp(now[:, row]) + 0.5 * sign * shift / reach
+    beyond = jnp.exp(now[:, row]) + 0.5 * extra / reach
     valid = beyond > 0
     excess = jnp.log(jnp.where(valid, beyond, 1.0))
-    moved = lengths.own(many, now.at[:, row].set(excess))
-    moved["centre"] = many["centre"] + 0.5 * shift[:, None] * jnp.eye(d)[j]
-    return moved, jnp.where(valid, -excess, -jnp.inf)
+    return lengths.own(many, now.at[:, row].set(excess)), jnp.where(valid, -excess, -jnp.inf)
 
 
 def _shifts(problem: Problem, key: Key, pool: int) -> Float[AnyArray, " c"]:

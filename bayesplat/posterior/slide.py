@@ -52,7 +52,7 @@ def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: K
 def _lengthened(
     problem: Problem, many: Sites, slot: Int[AnyArray, ""], j: Int[AnyArray, ""], extra: Float[AnyArray, " c"]
 ) -> tuple[Sites, Float[AnyArray, " c"]]:
-    """Sites of c splats that reach `extra` further along input j, from edge to edge, with the log of |d site / d extra|.
+    """Sites of c splats that reach `extra` further along input j, edge to edge, with the log of |d site / d extra|.
 
     Up to a constant; minus infinity where that would leave a splat too short.
     """

@@ -19,7 +19,7 @@ from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import log_density, supported
 
 SWEEPS = 4
-"""Slides of every sharp splat after a step: on HeaviSine the worst R-hat of f falls from 1.2 with one to 1.02."""
+"""Slides of every sharp splat after a step: one brings little, four cost a quarter of the time of NUTS."""
 
 
 def slide(problem: Problem, values: Sites, key: Key, pool: int) -> Sites:

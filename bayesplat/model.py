@@ -170,7 +170,7 @@ class Problem(eqx.Module):
         No array (r, n, k) is ever held.
         """
         mother, directions = self.spec.mother, self.spec.scale_family.directions(self.d)
-        sharp = np.resize([one.sharp for one in mother.kinds], b.shape[0])
+        sharp = np.array([one.sharp for one in mother.turns(b.shape[0])])
 
         def some(x: AnyArray, weight: AnyArray, operator: Operator) -> AnyArray:
             along = operator.columns_along(A, b, x, mother, directions)

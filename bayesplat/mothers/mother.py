@@ -62,6 +62,10 @@ class Mother(abc.ABC):
         """The mothers that splats take in turn: splat i has kinds[i mod len(kinds)]."""
         return (self,)
 
+    def turns(self, k: int) -> list["Mother"]:
+        """The mother of each of k splats."""
+        return [self.kinds[i % len(self.kinds)] for i in range(k)]
+
     def in_slot[T](self, slot: Int[AnyArray, ""], f: Callable[["Mother"], T]) -> T:
         """Value f(mother) for the mother of the splat in one slot, which may be traced."""
         return f(self)

@@ -19,10 +19,8 @@ from numpyro.infer.hmc import hmc
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.model import Problem
-from bayesplat.posterior.interweave import interweave
+from bayesplat.posterior.gibbs import gibbs
 from bayesplat.posterior.program import potential
-from bayesplat.posterior.slide import slide
-from bayesplat.posterior.teleport import teleport
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import constrain, unconstrain, unflatten
 from bayesplat.threads import run_all
@@ -102,7 +100,7 @@ def _advance(problem: Problem, settings: Settings, state: State) -> tuple[State,
     def step(state: State, _: object) -> tuple[State, tuple[Sites, Sites]]:
         state = _adapt(problem, settings, state._replace(hmc=sample(state.hmc)))
         stats = {name: getattr(state.hmc, name) for name in STATS}
-        after, moved = _teleport(problem, settings, state.hmc)
+        after, moved = _gibbs(problem, settings, state.hmc)
         values, _ = constrain(table, unflat(after.z))
         return state._replace(hmc=after), (values, {**stats, "teleported": moved})
 
@@ -133,17 +131,15 @@ def mean_over_splats(problem: Problem, flat: Float[jax.Array, " m"]) -> Float[ja
     return ravel_pytree(means)[0]
 
 
-def _teleport(problem: Problem, settings: Settings, state: Any) -> tuple[Any, Float[AnyArray, ""]]:
-    """Teleports and slides from the state of NUTS, which then goes on from where they end."""
+def _gibbs(problem: Problem, settings: Settings, state: Any) -> tuple[Any, Float[AnyArray, ""]]:
+    """Gibbs moves from the state of NUTS, which then goes on from where they end."""
     if settings.pool == 0:
         return state, jnp.zeros(())
     table, unflat = problem.sites(), unflatten(problem.sites())
     before, _ = constrain(table, unflat(state.z))
     key, next_key = jax.random.split(state.rng_key)
     first, second, third = jax.random.split(key, 3)
-    after, moved = teleport(problem, before, first, settings.pool)
-    after = slide(problem, after, third, settings.pool)
-    after = interweave(problem, after, second, settings.pool)
+    after, moved = gibbs(problem, before, first, third, second, settings.pool)
     # untouched coordinates keep their bits: the way through the bijections and back rounds
     new, old = ravel_pytree(unconstrain(table, after))[0], ravel_pytree(unconstrain(table, before))[0]
     z = jnp.where(new == old, state.z, new)

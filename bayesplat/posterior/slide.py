@@ -24,8 +24,7 @@ SWEEPS = 4
 
 def slide(problem: Problem, values: Sites, key: Key, pool: int) -> Sites:
     """Redraw one edge of every sharp splat among `pool` candidates and itself, `SWEEPS` times."""
-    kinds = problem.spec.mother.kinds
-    slots = [slot for slot in range(problem.spec.n_splats) if kinds[slot % len(kinds)].sharp]
+    slots = [slot for slot, one in enumerate(problem.spec.mother.turns(problem.spec.n_splats)) if one.sharp]
     if not slots:
         return values
     return sweep(problem, values, key, jnp.asarray(slots * SWEEPS), partial(_candidates, problem, pool=pool))[0]
@@ -56,8 +55,8 @@ def _lengthened(
 
     Up to a constant; minus infinity where that would leave a splat too short.
     """
-    lengths, kinds = problem.lengths, problem.spec.mother.kinds
-    reach = jnp.array([one.radius(problem.d) for one in kinds])[slot % len(kinds)]
+    lengths, spec = problem.lengths, problem.spec
+    reach = jnp.array([one.radius(problem.d) for one in spec.mother.turns(spec.n_splats)])[slot]
     now = jnp.asarray(lengths.excess(many))
     row = jnp.minimum(j, now.shape[1] - 1)  # spherical scales have one length for all inputs
     beyond = jnp.exp(now[:, row]) + 0.5 * extra / reach

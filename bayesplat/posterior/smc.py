@@ -26,11 +26,9 @@ from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.model import Problem
 from bayesplat.posterior.draws import prior_sites
-from bayesplat.posterior.interweave import interweave
+from bayesplat.posterior.gibbs import gibbs
 from bayesplat.posterior.nuts import mean_over_splats
 from bayesplat.posterior.program import potential
-from bayesplat.posterior.slide import slide
-from bayesplat.posterior.teleport import teleport
 from bayesplat.priors.sites import constrain, unconstrain, unflatten
 from bayesplat.threads import run_all
 
@@ -125,7 +123,7 @@ def _mass(problem: Problem, z: jax.Array) -> jax.Array:
 def _move(
     problem: Problem, settings: Settings, z: jax.Array, key: Key, step_size: jax.Array, inverse_mass: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Sweeps of teleports, slides, interweaving and a Hamiltonian move; position, log likelihood, acceptance."""
+    """Sweeps of Gibbs moves and a Hamiltonian move; position, log likelihood, acceptance."""
     table, unflat, kernel = problem.sites(), unflatten(problem.sites()), hmc.build_kernel()
 
     def log_density(z: jax.Array) -> Float[AnyArray, ""]:
@@ -133,9 +131,7 @@ def _move(
 
     def sweep(z: jax.Array, key: Key) -> tuple[Any, Any]:
         first, second, third, fourth = jax.random.split(key, 4)
-        values = teleport(problem, constrain(table, unflat(z))[0], first, settings.pool)[0]
-        values = slide(problem, values, fourth, settings.pool)
-        values = interweave(problem, values, second, settings.pool)
+        values, _ = gibbs(problem, constrain(table, unflat(z))[0], first, fourth, second, settings.pool)
         start = hmc.init(ravel_pytree(unconstrain(table, values))[0], log_density)
         # the library's annotations know only numbers where arrays do
         moved, info = kernel(third, start, log_density, step_size, inverse_mass, settings.leapfrogs)  # pyright: ignore

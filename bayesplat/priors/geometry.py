@@ -135,17 +135,14 @@ class Lengths:
 
     def recentred(self, values: Sites, shared: Sites) -> tuple[Sites, Float[AnyArray, ""]]:
         """Other shared sites and the deviations that keep all lengths, with the log density of those lengths."""
-        deviation = (self.excess(values) - shared["location"][None, :]) / shared["spread"]
-        log_jacobian = -deviation.size * jnp.log(shared["spread"])
-        return {**shared, "deviation": deviation}, jnp.sum(Deviation(self.tails).log_prob(deviation)) + log_jacobian
+        own = self.own(shared, self.excess(values))
+        log_jacobian = -own["deviation"].size * jnp.log(shared["spread"])
+        return {**shared, **own}, jnp.sum(Deviation(self.tails).log_prob(own["deviation"])) + log_jacobian
 
     def start(self, excess: Float[AnyArray, "k q"], location: Float[AnyArray, " q"], box: Box) -> Sites:
         """Values of the sites that give these excess lengths."""
-        return {
-            "location": jnp.asarray(location),
-            "spread": jnp.asarray(self.spread),
-            "deviation": (excess - location[None, :]) / self.spread,
-        }
+        shared: Sites = {"location": jnp.asarray(location), "spread": jnp.asarray(self.spread)}
+        return {**shared, **self.own(shared, excess)}
 
     def log_density(
         self, excess: Float[AnyArray, "k q"], location: Float[AnyArray, " q"], box: Box

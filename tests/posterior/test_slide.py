@@ -5,12 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from posterior.moves import drift_p_value, sites_of, weigh
 from posterior.problems import N, problem_of, thinned
 from scipy import special
 from statistical import P_VALUE, mean_p_value
 
 from bayesplat.mothers import Box, Gaussian, Mixed
-from bayesplat.posterior import slide, teleport
+from bayesplat.posterior import slide
 from bayesplat.priors import FreeLengths, Lengths, RegularizedHorseshoe, Repulsive, Ridge
 from bayesplat.priors.sites import draw, log_density
 
@@ -26,31 +27,23 @@ def problem_with(lengths=Lengths(), mother=BOTH, prior=RegularizedHorseshoe(n_ac
 def edges(problem, values):
     """Left and right edge of every splat (k,)."""
     splats = problem.geometry(values)
-    reach = jnp.array([one.radius(1) for one in problem.spec.mother.kinds])[jnp.arange(K) % 2]
+    reach = jnp.array([one.radius(1) for one in problem.spec.mother.turns(K)])
     return splats.b[:, 0] - reach * splats.A[:, 0, 0], splats.b[:, 0] + reach * splats.A[:, 0, 0]
 
 
 def slid(problem, draws=DRAWS):
     """Statistics of prior draws and their log likelihood, before and after slides."""
 
-    def bounded(values):
-        return jnp.stack([jnp.mean(jnp.tanh(leaf + shift)) for leaf in values.values() for shift in (-0.5, 0.5)])
-
     def one(problem, key):
         first, second = jax.random.split(key)
         values = draw(problem.sites(), first)
         after = slide.slide(problem, values, second, POOL)
-        return bounded(values), bounded(after), problem.log_rest(values), problem.log_rest(after)
+        return sites_of(values), sites_of(after), problem.log_rest(values), problem.log_rest(after)
 
     with jax.enable_x64(True):
         # compiled anew, since a test may change what is called
         compiled = eqx.filter_jit(lambda problem, keys: jax.vmap(lambda key: one(problem, key))(keys))
         return jax.tree.map(np.asarray, compiled(problem, jax.random.split(jax.random.key(0), draws)))
-
-
-def drift_p_value(change):
-    """P-value of no drift, over the statistics (s, q) that move at all."""
-    return mean_p_value(change[:, change.std(0) > 0], 0.0)
 
 
 FAULTS = {
@@ -102,10 +95,7 @@ def test_pool_weights_are_the_log_joint_along_the_line_of_edges(prior, x64):
     def look(first, second):
         values = draw(problem.sites(), first)
         some = slide._candidates(problem, values, slot, second, POOL)
-        placed = {name: jnp.repeat(value[None], POOL + 1, 0) for name, value in values.items()}
-        placed |= {name: placed[name].at[:, slot].set(leaf) for name, leaf in some.sites.items()}
-        weighted = problem.weighted(problem.geometry(values), values)
-        weights = teleport._log_weights(problem, values, weighted, slot, some)
+        weights, placed = weigh(problem, values, slot, some)
         joint = jax.vmap(lambda one: log_density(problem.sites(), one) + problem.log_rest(one))(placed)
         # d deviation / d length, up to what the pool shares
         return (

@@ -15,7 +15,7 @@ from statistical import P_VALUE, mean_p_value
 from bayesplat import collapsed
 from bayesplat.checkpoint import NO_JOURNAL, Folder
 from bayesplat.devices import inference
-from bayesplat.posterior import smc
+from bayesplat.posterior import gibbs, smc
 from bayesplat.priors import Repulsive, Ridge
 from bayesplat.priors.sites import draw
 
@@ -68,8 +68,8 @@ def run(problem):
 @pytest.mark.parametrize("fault", [None, "teleports that forget the data"])
 def test_evidence_and_means_are_those_of_brute_force(problem, brute, fault, monkeypatch):
     if fault:
-        right, rise, none = smc.teleport, smc._rise.__wrapped__, jnp.zeros(())
-        monkeypatch.setattr(smc, "teleport", lambda problem, *rest: right(problem.tempered(none), *rest))
+        right, rise, none = gibbs.teleport, smc._rise.__wrapped__, jnp.zeros(())
+        monkeypatch.setattr(gibbs, "teleport", lambda problem, *rest: right(problem.tempered(none), *rest))
         monkeypatch.setattr(smc, "_rise", eqx.filter_jit(lambda *args: rise(*args)))  # compiled anew
     found, means = run(problem)
     log_evidence, relative_error, mean, error = brute

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from posterior.moves import drift_p_value, sites_of, weigh
 from posterior.problems import problem_of, thinned
 from scipy import special
 from statistical import P_VALUE, mean_p_value
@@ -23,16 +24,6 @@ K, POOL, DRAWS = 3, 6, 4000
 def problem():
     with jax.enable_x64(True):
         return problem_of(RegularizedHorseshoe(n_active=1.0), k=K)
-
-
-def sites_of(values):
-    """What is compared of draws: bounded functions of every site, averaged over splats."""
-    return jnp.stack([jnp.mean(jnp.tanh(value + shift)) for value in values.values() for shift in (-0.5, 0.5)])
-
-
-def drift_p_value(change):
-    """P-value of no drift, over the statistics (s, q) that move at all."""
-    return mean_p_value(change[:, change.std(0) > 0], 0.0)
 
 
 def before_and_after(problem, move):
@@ -58,10 +49,7 @@ def test_pool_weights_are_the_log_joint_up_to_a_constant(x64):
     def look(first, second):
         values = draw(problem.sites(), first)
         some = teleport._candidates(problem, values, slot, second, POOL)
-        placed = {name: jnp.repeat(value[None], POOL + 1, 0) for name, value in values.items()}
-        placed |= {name: placed[name].at[:, slot].set(leaf) for name, leaf in some.sites.items()}
-        weighted = problem.weighted(problem.geometry(values), values)
-        weights = teleport._log_weights(problem, values, weighted, slot, some)
+        weights, placed = weigh(problem, values, slot, some)
         return weights, jax.vmap(problem.log_rest)(placed), problem.log_rest(values)
 
     found, expected, now = look(jax.random.key(1), jax.random.key(2))
@@ -78,11 +66,8 @@ def test_candidates_have_the_mother_of_their_slot(slot, x64):
     @jax.jit
     def look(first, second):
         values = draw(problem.sites(), first)
-        some = teleport._candidates(problem, values, at, second, POOL)
-        placed = {name: jnp.repeat(value[None], POOL + 1, 0) for name, value in values.items()}
-        placed |= {name: placed[name].at[:, slot].set(leaf) for name, leaf in some.sites.items()}
-        weighted = problem.weighted(problem.geometry(values), values)
-        return teleport._log_weights(problem, values, weighted, at, some), jax.vmap(problem.log_rest)(placed)
+        weights, placed = weigh(problem, values, at, teleport._candidates(problem, values, at, second, POOL))
+        return weights, jax.vmap(problem.log_rest)(placed)
 
     found, expected = look(jax.random.key(1), jax.random.key(2))
     np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-8, atol=1e-8)

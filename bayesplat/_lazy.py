@@ -3,6 +3,7 @@
 Annotations that name them are quoted, as these would use them at once.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,12 @@ class _Library:
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(import_module(self._name), attribute)
+
+
+def is_a(value: object, library: str, *kinds: str) -> bool:
+    """Whether a value is of one of these classes of a library: not if the library is not even imported."""
+    module = sys.modules.get(library)
+    return isinstance(value, tuple(getattr(module, kind, ()) for kind in kinds))
 
 
 if TYPE_CHECKING:

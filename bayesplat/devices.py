@@ -1,10 +1,11 @@
 """Where and how precisely inference runs: float64, on a device chosen by size, without touching global settings."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import equinox as eqx
 import jax
 
 from bayesplat._typing import Device
@@ -31,6 +32,11 @@ def inference(device: Device | None = None) -> Iterator[None]:
     """Float64 on `device` (default: the CPU) inside this block and on this thread only."""
     with jax.enable_x64(True), jax.default_device(device or jax.devices("cpu")[0]):
         yield
+
+
+def jit_once[F: Callable[..., object]](function: F) -> F:
+    """Compile without optimisation what runs a few times whatever the data: compiling takes longer than running it."""
+    return eqx.filter_jit(function, compiler_options={"xla_backend_optimization_level": 0})  # pyright: ignore
 
 
 def make_room() -> None:

@@ -14,6 +14,7 @@ from bayesplat import collapsed
 from bayesplat._checks import one_of, positive_int, require
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.collapsed import Collapsed, Weighted
+from bayesplat.devices import jit_once
 from bayesplat.evaluate import heights, sum_over_rows
 from bayesplat.likelihoods import NoiseField, Normal
 from bayesplat.mothers import Gaussian, Mother
@@ -302,7 +303,7 @@ def data_box(x: Float[np.ndarray, "n d"], narrowest: float) -> Box:
     return Box(d, float(np.median(nearest)) / np.sqrt(d), grid, narrowest)
 
 
-def _mean_square_height(spec: Specification, x: Float[np.ndarray, "n d"], box: Box) -> Float[AnyArray, ""]:
+def _mean_square_height(spec: Specification, x: Float[np.ndarray, "n d"], box: Box) -> np.floating:
     """E[height^2] of one prior splat at the data, by Monte Carlo with a fixed key."""
     rows = np.random.default_rng(0).choice(len(x), OVERLAP_ROWS)
     lengths = spec.prior.lengths(spec.lengths)
@@ -310,10 +311,10 @@ def _mean_square_height(spec: Specification, x: Float[np.ndarray, "n d"], box: B
     # only the geometry matters: what else the specification says must not compile the same code again
     plain = {"n_splats": 1, "prior": Ridge(), "likelihood": Normal(), "trend": "none", "lengths": lengths}
     kinds = [replace(spec, mother=one, **plain) for one in spec.mother.kinds]
-    return jnp.mean(jnp.stack([_overlap(one, some, *scales) for one in kinds]))
+    return np.mean([_overlap(one, some, *scales) for one in kinds])
 
 
-@eqx.filter_jit
+@jit_once
 def _overlap(spec: Specification, x: Float[AnyArray, "n d"], *scales: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
     box = Box(x.shape[1], *scales)
     sites = geometry_sites(spec, box, 1)

@@ -12,11 +12,11 @@ import numpy as np
 
 from bayesplat import io
 from bayesplat._checks import one_of, positive_int, require
-from bayesplat._typing import Sites
+from bayesplat._typing import Key, Sites
 from bayesplat.bound import Bound, bind_table, unit_outputs
 from bayesplat.checkpoint import NO_JOURNAL, Journal, opened
 from bayesplat.devices import inference
-from bayesplat.diagnostics.convert import to_datatree
+from bayesplat.diagnostics.convert import load_reports, to_datatree
 from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.diagnostics.stacking import stacked
 from bayesplat.flow import run as flow
@@ -26,11 +26,12 @@ from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.model import Specification
 from bayesplat.posterior import svi
 from bayesplat.posterior.choice import choose, choose_depth, takes_hours
-from bayesplat.posterior.draws import complete_all, prior_draws
+from bayesplat.posterior.draws import Draw, complete_all, prior_draws
 from bayesplat.posterior.term import SplatTerm
 from bayesplat.progress import display
 from bayesplat.results import Posterior, load_posterior
 from bayesplat.sampling import METHODS, Budget, starts_of
+from bayesplat.threads import meanwhile
 
 PRIOR_DRAWS = 512
 """Draws behind the `prior` and `prior_predictive` groups of a posterior."""
@@ -130,15 +131,17 @@ class SplatModel(Specification):
             _same_problem(start, bound, free=("prior",))
         method = _method(method, n, self.n_splats)
         asked = {"method": method, "seed": int(seed), **budget._asdict()}
-        with _journal(checkpoint, bound, "sample", asked) as journal:
-            count = starts_of(method, chains)
-            starts = _starts(bound, start, count, int(seed), progress, journal) if count else []
-            with inference(bound.device):
-                key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
-                drawn = METHODS[method](bound.problem, starts, key, budget, progress, journal)
         with inference(bound.device):
+            key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
+            with (
+                _journal(checkpoint, bound, "sample", asked) as journal,
+                meanwhile(lambda: _aside(bound, prior_key)) as aside,
+            ):
+                count = starts_of(method, chains)
+                starts = _starts(bound, start, count, int(seed), progress, journal) if count else []
+                drawn = METHODS[method](bound.problem, starts, key, budget, progress, journal)
+            prior = aside.result()
             posterior = complete_all(bound.problem, drawn.values, complete_key)
-            prior = prior_draws(bound.problem, PRIOR_DRAWS, prior_key)
         rows = bound.rows
         tree = to_datatree(
             self,
@@ -242,6 +245,13 @@ def _flow(
 
         runs = flow.run_flow(energy, jax.random.key(seed), starts, flow.Settings(), report, resume, journal)
         return point_fit(bound.problem.spec, energy, runs, bound.scaling, bound.data, str(device))
+
+
+def _aside(bound: Bound, key: Key) -> Draw:
+    """What a sample needs besides its chains, done while they compile: draws from the prior, libraries of reports."""
+    drawn = prior_draws(bound.problem, PRIOR_DRAWS, key)
+    load_reports()
+    return drawn
 
 
 def _method(method: str, n: int, k: int) -> str:

@@ -13,7 +13,6 @@ from bayesplat.diagnostics.convert import nuts_stats
 from bayesplat.model import Problem
 from bayesplat.posterior import nuts, svi
 from bayesplat.posterior.choice import choose_guide
-from bayesplat.priors.sites import unconstrain
 from bayesplat.progress import display
 
 
@@ -43,8 +42,7 @@ def by_nuts(
     """One chain from each start."""
     settings = nuts.Settings(budget.warmup, budget.draws, budget.target_accept, budget.max_tree_depth)
     run_key, *keys = jax.random.split(key, 1 + len(starts))
-    positions = [unconstrain(problem.sites(), start) for start in starts]
-    positions = [nuts.disperse(position, k) for position, k in zip(positions, keys, strict=True)]
+    positions = [nuts.disperse(problem, start, k) for start, k in zip(starts, keys, strict=True)]
     with display("nuts", progress) as show:
 
         def report(p: nuts.Progress) -> None:

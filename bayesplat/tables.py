@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bayesplat._checks import BayesplatError, require
-from bayesplat._lazy import pd, xr
+from bayesplat._lazy import is_a, pd
 
 
 class Data(NamedTuple):
@@ -71,8 +71,8 @@ def as_data(x: object, y: object) -> Data:
 
 
 def _as_float(array: object, name: str) -> np.ndarray:
-    if isinstance(array, xr.Dataset):
-        array = array.to_dataframe()
+    if is_a(array, "xarray", "Dataset"):
+        array = array.to_dataframe()  # pyright: ignore[reportAttributeAccessIssue]
     if hasattr(array, "to_numpy"):
         array = array.to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
     try:
@@ -99,16 +99,16 @@ def frame_like(x: object, columns: dict[str, np.ndarray]) -> Any:
         import polars
 
         return polars.DataFrame(columns)
-    index = x.index if isinstance(x, pd.DataFrame | pd.Series) else None
+    index = x.index if is_a(x, "pandas", "DataFrame", "Series") else None  # pyright: ignore[reportAttributeAccessIssue]
     return pd.DataFrame(columns, index=index)
 
 
-def _columns(x: object) -> list[str] | None:
+def _columns(x: Any) -> list[str] | None:
     """Names of the columns of a frame; none for anything else."""
-    if isinstance(x, xr.DataArray):
+    if is_a(x, "xarray", "DataArray"):
         labels = x.coords.get(x.dims[-1]) if x.ndim == 2 else None
         return [str(label) for label in labels.values] if labels is not None and labels.dtype.kind in "UO" else None
-    columns = list(x.data_vars) if isinstance(x, xr.Dataset) else getattr(x, "columns", None)
+    columns = list(x.data_vars) if is_a(x, "xarray", "Dataset") else getattr(x, "columns", None)
     return None if columns is None else [str(column) for column in columns]
 
 
@@ -126,9 +126,9 @@ def _by_name(x: Any, name: str, fitted: tuple[str, ...]) -> object:
         f"{', '.join(map(repr, columns))}; rename them, or pass an array.",
     )
     order = [columns.index(own) for own in fitted]
-    if isinstance(x, xr.Dataset):
+    if is_a(x, "xarray", "Dataset"):
         return x[[list(x.data_vars)[i] for i in order]]
-    return x.iloc[:, order] if isinstance(x, pd.DataFrame) else x[:, order]
+    return x.iloc[:, order] if is_a(x, "pandas", "DataFrame") else x[:, order]
 
 
 def _column_names(x: object, d: int) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ work by spinning, took half of both cores (one move of the flow on two cores: 14
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 
 import jax
 from threadpoolctl import threadpool_limits
@@ -52,3 +53,16 @@ def run_all(
             future.result()
     poll()
     return interrupted
+
+
+@contextmanager
+def meanwhile[T](job: Callable[[], T]) -> Iterator[Future[T]]:
+    """A job on a thread of its own while the block runs, in float64 and on the device of the thread that calls this."""
+    device = jax.config.jax_default_device
+
+    def guarded() -> T:
+        with inference(device):
+            return job()
+
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(guarded)

@@ -55,7 +55,6 @@ DEFERRED = {
     ("advice", "scipy"),
     ("tables", "polars"),
     ("diagnostics", "arviz_base"),
-    ("diagnostics", "arviz"),
     ("diagnostics", "arviz_stats"),
     ("diagnostics", "scipy"),
 }

@@ -108,10 +108,11 @@ def convergence(tree: "xr.DataTree", method: str) -> Convergence:
 
 
 def _table(tree: "xr.DataTree") -> "pd.DataFrame":
-    import arviz as az
+    from arviz_stats.sampling_diagnostics import ess, rhat
 
     judged = _judged(tree)
-    r_hat, bulk, tail = az.rhat(judged), az.ess(judged, method="bulk"), az.ess(judged, method="tail")
+    r_hat = rhat(judged)
+    bulk, tail = (ess(judged, method=method) for method in ("bulk", "tail"))
     rows = {
         label: {
             # a point whose statistic is not a number must not hide behind the others
@@ -126,9 +127,9 @@ def _table(tree: "xr.DataTree") -> "pd.DataFrame":
 
 def worst_r_hat(tree: "xr.DataTree") -> float:
     """R-hat of f at its worst design point; NaN if it has none, as with a single chain."""
-    import arviz as az
+    from arviz_stats.sampling_diagnostics import rhat
 
-    return float(az.rhat(_judged(tree))["f"].max(skipna=False))
+    return float(rhat(_judged(tree))["f"].max(skipna=False))
 
 
 def _judged(tree: "xr.DataTree") -> "xr.Dataset":

@@ -75,7 +75,7 @@ def to_datatree(
     `log_likelihood` is log p(y_i | f_i, noise); the group `loo_predictive` holds log p(y_i | y_-i, theta) with the
     amplitudes integrated out, whose importance weights are far better behaved, and the probability of a smaller y_i.
     """
-    import arviz as az
+    import arviz_base
 
     log_sd, by_input = np.log(scaling.sd), _by_input(x, names)
     groups = {
@@ -100,10 +100,15 @@ def to_datatree(
     coords = {"obs": rows, "input": inputs, "axis": inputs}
     coords["trend_term"] = ["constant", *inputs][: posterior.trend.shape[-1]]
     coords["length"] = inputs if spec.covariance != "spherical" else ["all inputs"]
-    tree = az.from_dict({group: _host(content) for group, content in groups.items()}, dims=dims, coords=coords)
+    tree = arviz_base.from_dict({group: _host(content) for group, content in groups.items()}, dims=dims, coords=coords)
     # one density per site, whatever the site's own dimensions
-    tree["log_prior"] = az.from_dict({"log_prior": _host(posterior.log_prior)})["log_prior"]
+    tree["log_prior"] = arviz_base.from_dict({"log_prior": _host(posterior.log_prior)})["log_prior"]
     return tree
+
+
+def load_reports() -> None:
+    """Import what trees and reports need: two seconds, which another thread can spend."""
+    import arviz_stats  # noqa: F401
 
 
 def _by_input(x: np.ndarray, names: tuple[str, ...]) -> Sites:

@@ -108,8 +108,8 @@ def _draws_last(array: "xr.DataArray") -> np.ndarray:
 
 def _relative_efficiency(log_density: "xr.DataArray") -> float:
     """Effective over actual draws, averaged over data."""
-    import arviz as az
+    from arviz_stats.sampling_diagnostics import ess
 
     chains, draws = log_density.sizes["chain"], log_density.sizes["draw"]
-    ess = az.ess(xr.Dataset({"y": np.exp(log_density - log_density.max())}), method="mean")["y"]
-    return float(np.clip(np.nanmean(ess) / (chains * draws), 1e-3, 1.0))
+    effective = ess(xr.Dataset({"y": np.exp(log_density - log_density.max())}), method="mean")["y"]
+    return float(np.clip(np.nanmean(effective) / (chains * draws), 1e-3, 1.0))

@@ -76,15 +76,16 @@ def _judged(tree: "xr.DataTree") -> dict[str, np.ndarray]:
 
 def _psense(judged: dict[str, np.ndarray], name: str, log_density: np.ndarray) -> dict[str, float]:
     """Sensitivity of what is judged to one log density (draws,)."""
-    import arviz as az
+    import arviz_base
+    from arviz_stats.psense import psense
 
     if log_density.size < FEWEST:
         return {"f": np.nan, "sigma": np.nan}
     if np.ptp(log_density) < 1e-9:
         return {"f": 0.0, "sigma": 0.0}
-    tree = az.from_dict({"posterior": judged, name: {"y": distinct(log_density)[None]}})
+    tree = arviz_base.from_dict({"posterior": judged, name: {"y": distinct(log_density)[None]}})
     # the library prints its advice, which is for single parameters
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
-        found = az.psense(tree, group=name.removeprefix("log_"))
+        found = psense(tree, group=name.removeprefix("log_"))
     return {key: float(found[key].mean()) for key in judged}

@@ -81,5 +81,5 @@ def put(position: Position, slot: Int[AnyArray, ""], one: Particles) -> Position
 def resized(position: Position, k: int) -> Position:
     """The position with room for k >= its own number of particles; the new ones repeat the last."""
     extra = k - position.centre.shape[0]
-    grown = Particles(*(jnp.concatenate([leaf, jnp.repeat(leaf[-1:], extra, 0)]) for leaf in particles(position)))
+    grown = Particles(*(np.concatenate([leaf, np.repeat(leaf[-1:], extra, 0)]) for leaf in particles(position)))
     return position._replace(**grown._asdict())

@@ -7,12 +7,13 @@ import numpy as np
 from jaxtyping import Float
 
 from bayesplat._typing import AnyArray
-from bayesplat.devices import inference
+from bayesplat.devices import inference, jit_once
 from bayesplat.evaluate import evaluate
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import geometry
 from bayesplat.flow.report import FitReport, report
 from bayesplat.flow.run import BUDGET_SPENT, Run
+from bayesplat.flow.step import State
 from bayesplat.measure import SplatMeasure
 from bayesplat.model import Specification
 from bayesplat.scaling import Scaling
@@ -93,22 +94,14 @@ def point_fit(
 ) -> PointFit:
     """Put the end of a flow into the user's units."""
     best = runs[0]
-    at = geometry(energy.problem, best.state.position)
-    measure = SplatMeasure.from_amplitude(
-        best.amplitude[:, None] * scaling.sd,
-        scaling.extent[:, None] * np.asarray(at.A),
-        scaling.low + scaling.extent * np.asarray(at.b),
-        spec.mother,
-        best.state.live,
-    )
-    sigma = float(energy.noise(best.state.position)["sigma"]) * scaling.sd
-    measure = jax.tree.map(np.asarray, measure)
+    found = _in_units(energy, best.state, best.amplitude, jax.tree.map(np.asarray, scaling))
+    measure, sigma = jax.tree.map(np.asarray, found)
     return PointFit(
         spec,
         scaling,
         measure,
         best.trend * scaling.sd,
-        sigma,
+        float(sigma),
         best.certificate,
         tuple(runs),
         data.x,
@@ -116,3 +109,19 @@ def point_fit(
         data.names,
         device,
     )
+
+
+@jit_once
+def _in_units(
+    energy: Energy, state: State, amplitude: Float[AnyArray, " k"], scaling: Scaling
+) -> tuple[SplatMeasure, Float[AnyArray, ""]]:
+    """The splats and the noise sd in the user's units."""
+    at = geometry(energy.problem, state.position)
+    measure = SplatMeasure.from_amplitude(
+        amplitude[:, None] * scaling.sd,
+        scaling.extent[:, None] * at.A,
+        scaling.low + scaling.extent * at.b,
+        energy.problem.spec.mother,
+        state.live,
+    )
+    return measure, energy.noise(state.position)["sigma"] * scaling.sd

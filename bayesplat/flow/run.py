@@ -16,6 +16,7 @@ import numpy as np
 
 from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
+from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import resized
@@ -59,6 +60,7 @@ class Progress(NamedTuple):
 
 
 _masses = eqx.filter_jit(reaction.exact)
+_nothing = jit_once(lambda energy, room: energy.start(room))
 _begin = {name: eqx.filter_jit(getattr(start, name)) for name in ("grid", "random")}
 
 
@@ -151,7 +153,10 @@ class _Start:
     def keep_in(self, journal: Journal, name: str) -> None:
         """Keep records under this name from now on, and go on from the one there is."""
         self.journal, self.name = journal, name
-        like = (State(self.energy.start(1), np.zeros(1), np.zeros(())), [0] * len(Standing._fields))
+        like = (
+            State(eqx.filter_eval_shape(self.energy.start, 1), np.zeros(1), np.zeros(())),
+            [0] * len(Standing._fields),
+        )
         piece = journal.recall(name, like)
         if piece is not None:
             state, at = piece
@@ -182,11 +187,11 @@ class _Start:
         if self.state is not None:
             return self.state
         room = min(self.k, self.settings.room)
-        nothing = jnp.asarray(jnp.inf, self.energy.problem.x.dtype)
+        nothing = np.asarray(np.inf, self.energy.problem.x.dtype)
         if self.settings.begin == "greedy":
-            return self._filled(State(self.energy.start(room), jnp.zeros(room, bool), nothing))
+            return self._filled(State(_nothing(self.energy, room), np.zeros(room, bool), nothing))
         place = _begin[self.settings.begin](self.energy, room, self._next_key())
-        state = State(place, jnp.ones(room, bool), nothing)
+        state = State(place, np.ones(room, bool), nothing)
         return advance(self.energy, self.settings, state, (), self._next_key(), self.settings.first_steps)
 
     def _moves(self, rounds: int, stop: threading.Event) -> str:
@@ -213,7 +218,7 @@ class _Start:
     def _next(self, turn: int) -> tuple[str, ...]:
         """The move of this turn, or the next one that there are splats and slots for."""
         assert self.state is not None
-        live = int(self.state.live.sum())
+        live = int(np.sum(self.state.live))
         crowded = live == self.state.live.size
         able = [m for m in CYCLE if live >= FEWEST.get(m, 0) and not (crowded and m in (BIRTH, SPLIT))]
         return able[turn % len(able)]
@@ -245,7 +250,7 @@ class _Start:
         self.state = new if better else self.state
         assert self.state is not None
         self.at.history.append(float(self.state.energy))
-        self.at.alive.append(int(self.state.live.sum()))
+        self.at.alive.append(int(np.sum(self.state.live)))
         return better
 
     def end(self) -> Run:
@@ -255,7 +260,7 @@ class _Start:
         self._try(self._advanced((), self.settings.last_steps))
         position, live = self.state.position, self.state.live
         amplitude, trend = _masses(self.energy, position, live)
-        gain = certify(self.energy, position, live, self.key).gain.max()
+        gain = np.max(certify(self.energy, position, live, self.key).gain)
         k, state = self.k, _resized(self.state, self.k)
         return Run(
             jax.tree.map(np.asarray, state),
@@ -272,5 +277,5 @@ class _Start:
 
 def _resized(state: State, k: int) -> State:
     """The state with room for k splats, the new ones dead."""
-    live = jnp.concatenate([state.live, jnp.zeros(k - state.live.size, bool)])
+    live = np.concatenate([state.live, np.zeros(k - state.live.size, bool)])
     return state._replace(position=resized(state.position, k), live=live)

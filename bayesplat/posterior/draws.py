@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 
 from bayesplat import collapsed, symptoms
 from bayesplat._typing import AnyArray, Key, Sites
+from bayesplat.devices import jit_once
 from bayesplat.model import Problem, with_trend
 from bayesplat.posterior.teleport import redraw_shared, teleport
 from bayesplat.priors import Repulsive
@@ -100,7 +101,7 @@ def _complete_batch(problem: Problem, values: Sites, key: Key, i: Int[AnyArray, 
     return jax.vmap(lambda values, key: complete(problem, values, key))(values, keys)
 
 
-@eqx.filter_jit
+@jit_once
 def _prior_batch(problem: Problem, key: Key, i: Int[AnyArray, ""]) -> Sites:
     return jax.vmap(lambda key: prior_sites(problem, key))(jax.random.split(jax.random.fold_in(key, i), BATCH))
 

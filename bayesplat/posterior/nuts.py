@@ -15,9 +15,11 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 from numpyro.infer.hmc import hmc
+from numpyro.infer.util import ParamInfo
 
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.checkpoint import NO_JOURNAL, Journal
+from bayesplat.devices import jit_once
 from bayesplat.model import Problem
 from bayesplat.posterior.gibbs import gibbs
 from bayesplat.posterior.program import potential
@@ -73,8 +75,9 @@ def _kernel(
     # one flat vector: the library repeats each of its operations for every leaf of a position
     unflat = unflatten(problem.sites())
     start, sample = hmc(potential_fn=lambda z: potential(problem, unflat(z)), algo="NUTS")
+    # every step begins with Gibbs moves and the gradient where they end, so a start needs none of its own
     state = start(
-        position,
+        ParamInfo(position, jnp.zeros(()), jnp.zeros_like(position)),
         settings.warmup,
         target_accept_prob=settings.target_accept,
         max_tree_depth=settings.max_tree_depth,
@@ -85,7 +88,7 @@ def _kernel(
     return state, sample
 
 
-@eqx.filter_jit
+@jit_once
 def _start(problem: Problem, settings: Settings, position: Sites, key: Key) -> State:
     state = _kernel(problem, settings, ravel_pytree(position)[0], key)[0]
     return State(state, jnp.ones_like(state.z))
@@ -93,16 +96,16 @@ def _start(problem: Problem, settings: Settings, position: Sites, key: Key) -> S
 
 @eqx.filter_jit
 def _advance(problem: Problem, settings: Settings, state: State) -> tuple[State, tuple[Sites, Sites]]:
-    # the library binds its step to a start: XLA drops the start's arithmetic, since only the step is used
+    # the library binds its step to a start
     _, sample = _kernel(problem, settings, state.hmc.z, state.hmc.rng_key)
     table, unflat = problem.sites(), unflatten(problem.sites())
 
     def step(state: State, _: object) -> tuple[State, tuple[Sites, Sites]]:
-        state = _adapt(problem, settings, state._replace(hmc=sample(state.hmc)))
+        before, moved = _gibbs(problem, settings, state.hmc)
+        state = _adapt(problem, settings, state._replace(hmc=sample(before)))
         stats = {name: getattr(state.hmc, name) for name in STATS}
-        after, moved = _gibbs(problem, settings, state.hmc)
-        values, _ = constrain(table, unflat(after.z))
-        return state._replace(hmc=after), (values, {**stats, "teleported": moved})
+        values, _ = constrain(table, unflat(state.hmc.z))
+        return state, (values, {**stats, "teleported": moved})
 
     return jax.lax.scan(step, state, length=CHUNK)
 
@@ -132,17 +135,17 @@ def mean_over_splats(problem: Problem, flat: Float[jax.Array, " m"]) -> Float[ja
 
 
 def _gibbs(problem: Problem, settings: Settings, state: Any) -> tuple[Any, Float[AnyArray, ""]]:
-    """Gibbs moves from the state of NUTS, which then goes on from where they end."""
-    if settings.pool == 0:
-        return state, jnp.zeros(())
+    """Gibbs moves from the state of NUTS, which goes on from where they end, with energy and gradient there."""
     table, unflat = problem.sites(), unflatten(problem.sites())
-    before, _ = constrain(table, unflat(state.z))
     key, next_key = jax.random.split(state.rng_key)
-    first, second, third = jax.random.split(key, 3)
-    after, moved = gibbs(problem, before, first, third, second, settings.pool)
-    # untouched coordinates keep their bits: the way through the bijections and back rounds
-    new, old = ravel_pytree(unconstrain(table, after))[0], ravel_pytree(unconstrain(table, before))[0]
-    z = jnp.where(new == old, state.z, new)
+    z, moved = state.z, jnp.zeros(())
+    if settings.pool:
+        before, _ = constrain(table, unflat(z))
+        first, second, third = jax.random.split(key, 3)
+        after, moved = gibbs(problem, before, first, third, second, settings.pool)
+        # untouched coordinates keep their bits: the way through the bijections and back rounds
+        new, old = ravel_pytree(unconstrain(table, after))[0], ravel_pytree(unconstrain(table, before))[0]
+        z = jnp.where(new == old, z, new)
     energy, grad = jax.value_and_grad(lambda z: potential(problem, unflat(z)))(z)
     return state._replace(z=z, potential_energy=energy, z_grad=grad, rng_key=next_key), moved
 
@@ -209,9 +212,8 @@ def _gather(chunks: list[list[Any]], settings: Settings, interrupted: bool) -> C
     return Chains(values, stats, interrupted)
 
 
-def disperse(position: Sites, key: Key, scale: float = 0.02) -> Sites:
-    """A start moved a little in every unconstrained coordinate, so that no two chains start in one place."""
-    leaves, treedef = jax.tree.flatten(position)
-    keys = jax.random.split(key, len(leaves))
-    moved = [leaf + scale * jax.random.normal(k, jnp.shape(leaf)) for leaf, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(treedef, moved)
+@jit_once
+def disperse(problem: Problem, values: Sites, key: Key, scale: float = 0.02) -> Sites:
+    """The position at these values, moved a little in every coordinate, so that no two chains start in one place."""
+    flat, unflat = ravel_pytree(unconstrain(problem.sites(), values))
+    return unflat(flat + scale * jax.random.normal(key, flat.shape, flat.dtype))

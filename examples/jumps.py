@@ -18,8 +18,8 @@ from bayesplat.datasets import Simulated
 JUMPS, NEAR = np.array([0.3, 0.72]), 0.02
 MOTHERS = {
     "Gaussian": bs.mothers.Gaussian(),
-    "Box(64)": bs.mothers.Box(64),
-    "both": bs.mothers.Mixed((bs.mothers.Gaussian(), bs.mothers.Box(64))),
+    "Box(1024)": bs.mothers.Box(1024),
+    "both": bs.mothers.Mixed((bs.mothers.Gaussian(), bs.mothers.Box(1024))),
 }
 
 

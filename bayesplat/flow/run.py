@@ -20,7 +20,7 @@ from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import resized
-from bayesplat.flow.step import BIRTH, CYCLE, DEATH, FEWEST, SPLIT, Settings, State, advance, certify, fill
+from bayesplat.flow.step import BIRTH, CYCLE, DEATH, FEWEST, SLIDE, SPLIT, Settings, State, advance, certify, fill
 from bayesplat.threads import run_all
 
 BUDGET_SPENT = "the budget of moves is spent; fit again with `start=` this fit if the energy was still falling"
@@ -220,7 +220,9 @@ class _Start:
         assert self.state is not None
         live = int(np.sum(self.state.live))
         crowded = live == self.state.live.size
+        sharp = any(one.sharp for one in self.energy.problem.spec.mother.kinds)
         able = [m for m in CYCLE if live >= FEWEST.get(m, 0) and not (crowded and m in (BIRTH, SPLIT))]
+        able = able if sharp else [m for m in able if m != SLIDE]
         return able[turn % len(able)]
 
     def _widen(self) -> bool:

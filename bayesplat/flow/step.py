@@ -11,15 +11,16 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from bayesplat._typing import AnyArray, Key
-from bayesplat.flow import birth_death, start, transport
+from bayesplat.flow import birth_death, slide, start, transport
 from bayesplat.flow.certificate import certificate
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import Position
 
 REBIRTH, BIRTH, DEATH, SPLIT, MERGE = ("death", "birth"), ("birth",), ("death",), ("split",), ("merge",)
 CLEARING = ("clearing", "birth", "birth", "birth")
-CYCLE = (REBIRTH, BIRTH, CLEARING, DEATH, CLEARING) * 2 + (SPLIT, MERGE)
-"""Moves tried in turn once nothing more can be dropped."""
+SLIDE = ("slide",)
+CYCLE = (REBIRTH, SLIDE, BIRTH, CLEARING, SLIDE, DEATH, CLEARING) * 2 + (SPLIT, MERGE)
+"""Moves tried in turn once nothing more can be dropped; slides only where splats have edges."""
 
 FEWEST = {DEATH: 2, REBIRTH: 1, SPLIT: 1, MERGE: 2, CLEARING: 4}
 """Live splats that a move needs, where it needs any."""
@@ -50,6 +51,7 @@ class State(NamedTuple):
 certify = eqx.filter_jit(certificate)
 _born = eqx.filter_jit(birth_death.birth)
 _moves = {name: eqx.filter_jit(getattr(birth_death, name)) for name in ("death", "clearing", "split", "merge")}
+_moves["slide"] = eqx.filter_jit(slide.slide)
 
 
 def propose(

@@ -20,9 +20,9 @@ from bayesplat.datasets import Simulated
 SIGNALS = ("blocks", "bumps", "heavisine", "doppler")
 MOTHERS = {
     "Gaussian": mothers.Gaussian(),
-    "Box": mothers.Box(64),
+    "Box": mothers.Box(1024),
     "Laplace": mothers.Laplace(),
-    "Gaussian + Box": mothers.Mixed((mothers.Gaussian(), mothers.Box(64))),
+    "Gaussian + Box": mothers.Mixed((mothers.Gaussian(), mothers.Box(1024))),
     "StudentT": mothers.StudentT(),
 }
 BEST = {"blocks": "Box", "bumps": "Laplace", "heavisine": "Gaussian + Box", "doppler": "Gaussian"}

@@ -335,8 +335,8 @@ TURNS = [
     (0, {step.BIRTH}),
     (1, {step.REBIRTH, step.BIRTH, step.SPLIT}),
     (2, {step.REBIRTH, step.BIRTH, step.DEATH, step.SPLIT, step.MERGE}),
-    (4, set(step.CYCLE)),
-    (6, set(step.CYCLE) - {step.BIRTH, step.SPLIT}),
+    (4, set(step.CYCLE) - {step.SLIDE}),
+    (6, set(step.CYCLE) - {step.BIRTH, step.SPLIT, step.SLIDE}),
 ]
 
 

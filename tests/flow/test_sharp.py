@@ -9,7 +9,8 @@ from bayesplat.devices import inference
 from bayesplat.evaluate import heights
 from bayesplat.flow import step
 from bayesplat.flow.energy import information, neg_log_evidence
-from bayesplat.flow.position import geometry
+from bayesplat.flow.position import geometry, particles
+from bayesplat.flow.slide import _slid, slide
 from bayesplat.mothers import Box, Gaussian, Mixed
 from tests.flow.bumps import problem_of
 
@@ -87,3 +88,34 @@ def test_over_two_inputs_the_first_birth_finds_a_tilted_plateau():
     at = geometry(energy.problem, found.at)
     height = np.asarray(heights(at.A, at.b, square, mother))[:, int(jnp.argmax(found.gain))]
     assert np.mean((height > 0.5) != inside(square)) < 0.04
+
+
+@pytest.mark.parametrize("mother", [Box(1024), Blunt(1024)], ids=["slid", "left to gradients"])
+def test_slides_find_both_edges_to_the_datum_and_never_raise_the_energy(mother):
+    off, live = [], jnp.array([True, False])
+    for seed in range(4):
+        energy = energy_of(mother, seed)
+        floor = float(energy.problem.box.floor)
+        wrong = energy.start(2)._replace(centre=jnp.full((2, 1), 0.5), excess=jnp.full((2, 1), np.log(0.16)))
+        slid, still = slide(energy, wrong, live, jax.random.key(seed), 0.0)
+        slid, _ = slide(energy, slid, live, jax.random.key(seed + 10), 0.0)
+        assert float(energy.value(slid, live)) <= float(energy.value(wrong, live))
+        assert jnp.array_equal(still, live)
+        np.testing.assert_array_equal(slid.centre[1], wrong.centre[1])
+        reach = mother.radius(1) * (float(jnp.exp(slid.excess[0, 0])) + floor)
+        off.append(np.abs(float(slid.centre[0, 0]) + reach * np.array([-1, 1]) - EDGES).max())
+    assert (max(off) < 1 / N) == mother.sharp
+
+
+@pytest.mark.parametrize("covariance", ["spherical", "diag", "full"])
+def test_a_slide_holds_the_edge_across(covariance):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(60, 2))
+    energy = neg_log_evidence(problem_of(rng.normal(size=60), x, 1, mother=Box(64), covariance=covariance))
+    at, reach = particles(energy.start(1)), Box(64).radius(2)
+    now = jax.tree.map(lambda leaf: leaf[0], at)
+    tried = _slid(energy, now, jnp.asarray(1), jnp.asarray(1.0), jnp.asarray(reach), jax.random.key(0))
+    lower = geometry(energy.problem, tried).b[:, 1] - reach * geometry(energy.problem, tried).A[:, 1, 1]
+    long = np.asarray(tried.excess[:, -1]) > np.log(0.2 * float(energy.problem.box.floor))
+    assert long.sum() > 30
+    np.testing.assert_allclose(lower[long], lower[0], atol=1e-12)

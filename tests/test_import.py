@@ -23,7 +23,21 @@ loaded = [name for name in {SLOW!r} if name in sys.modules]
 assert not loaded, loaded
 """
 
+ARRAYS = """
+import sys
+import numpy as np
+from bayesplat.tables import as_data
+as_data(np.zeros((3, 2)), np.zeros(3))
+loaded = [name for name in ("pandas", "polars", "xarray") if name in sys.modules]
+assert not loaded, loaded
+"""
+
 
 def test_an_import_has_no_side_effects():
     result = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_arrays_need_no_library_of_tables():
+    result = subprocess.run([sys.executable, "-c", ARRAYS], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from bayesplat.threads import run_all
+from bayesplat.threads import meanwhile, run_all
 
 
 def test_every_job_runs_once_in_float64_and_settings_outside_stay():
@@ -110,3 +110,33 @@ def test_compiled_work_is_shared_between_threads():
     run_all(lambda i, stop: work(jnp.ones(3)).block_until_ready(), 1, lambda: None)
     run_all(lambda i, stop: work(jnp.zeros(3)).block_until_ready(), 2, lambda: None)
     assert len(traced) == 1
+
+
+def test_a_job_runs_in_float64_while_the_block_does():
+    inside = threading.Event()
+
+    def job():
+        assert inside.wait(10)
+        return jnp.zeros(()).dtype
+
+    with meanwhile(job) as aside:
+        inside.set()
+    assert aside.result() == jnp.float64
+    assert jnp.zeros(()).dtype == jnp.float32
+
+
+def test_an_error_of_the_job_waits_for_who_asks():
+    def job():
+        raise ValueError("no prior")
+
+    with meanwhile(job) as aside:
+        pass
+    with pytest.raises(ValueError, match="no prior"):
+        aside.result()
+
+
+def test_an_error_in_the_block_waits_for_the_job():
+    done = []
+    with pytest.raises(KeyboardInterrupt), meanwhile(lambda: done.append(threading.Event().wait(0.05))):
+        raise KeyboardInterrupt
+    assert done == [False]

@@ -19,8 +19,8 @@ from bayesplat.priors import R2D2, AmplitudePrior, Flat, RegularizedHorseshoe, R
 from bayesplat.regression import SplatModel
 from bayesplat.results import Posterior
 
-JUMPS = Mixed((Gaussian(), Box(64)))
-"""Mothers of data that jump: edges fall within a fortieth of a box's radius."""
+JUMPS = Mixed((Gaussian(), Box(1024)))
+"""Mothers of data that jump: edges fall within a six-hundredth of a box's radius."""
 
 EXAMPLE = "bayesplat fit data.csv --target y --out run.nc"
 

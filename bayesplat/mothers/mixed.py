@@ -17,8 +17,8 @@ from bayesplat.mothers.mother import Mother
 class Mixed(Mother):
     """Splats of several mothers in one model: splat i has mothers[i mod M], so f is a sum of M splat measures.
 
-    For what no single shape has, such as jumps in a smooth curve: `Mixed((Gaussian(), Box(64)))`. A mother listed twice
-    has two shares of the splats. Functions of t are those of all splats: the last axis of t runs over them.
+    For what no single shape has, such as jumps in a smooth curve: `Mixed((Gaussian(), Box(1024)))`. A mother listed
+    twice has two shares of the splats. Functions of t are those of all splats: the last axis of t runs over them.
     """
 
     mothers: tuple[Mother, ...]
@@ -31,7 +31,8 @@ class Mixed(Mother):
         )
         require(
             single and len(self.mothers) > 1,
-            f"Expected `mothers` to be two or more single mothers, as in (Gaussian(), Box(64)), got {self.mothers!r}.",
+            "Expected `mothers` to be two or more single mothers, as in (Gaussian(), Box(1024)), got "
+            f"{self.mothers!r}.",
         )
 
     @property

@@ -120,7 +120,7 @@ OPTIONS = [
     ("--prior stick-breaking", "StickBreaking("),
     ("--prior flat", "Flat()"),
     ("--student-t --noise varying", "StudentT(noise='varying'"),
-    ("--jumps", "Mixed(mothers=(Gaussian(), Box(order=64)))"),
+    ("--jumps", "Mixed(mothers=(Gaussian(), Box(order=1024)))"),
     ("--covariance diag", "'diag'"),
     ("--method svi", "method=svi"),
     ("--chains 3 --warmup 7 --draws 8 --seed 9", "chains=3 draws=8 method=svi seed=9 warmup=7".replace("svi", "nuts")),

@@ -9,6 +9,7 @@ from scipy import special
 from statistical import P_VALUE, mean_p_value
 
 from bayesplat.posterior import nuts
+from bayesplat.posterior.program import potential
 from bayesplat.priors import Ridge
 from bayesplat.priors.sites import draw, unconstrain
 
@@ -90,6 +91,16 @@ def test_the_posterior_agrees_with_importance_sampling(sampled, plain):
     tempered = special.softmax(0.5 * log_weights)
     assert mean_p_value(batch_means(found), tempered @ before, error) < P_VALUE
     assert chains.stats["teleported"].mean() < 5 / 6
+
+
+def test_the_density_beside_a_draw_is_its_own(problem, sampled):
+    """And not that of the position before the moves that came after it."""
+    chains, on = sampled["on"][1], thinned(problem, ROWS["on"])
+    some = jax.tree.map(lambda leaf: leaf[:, ::50].reshape(-1, *leaf.shape[2:]), (chains.values, chains.stats))
+    with jax.enable_x64(True):
+        own = jax.vmap(lambda values: potential(on, unconstrain(on.sites(), values)))(some[0])
+    np.testing.assert_allclose(some[1]["potential_energy"], own, rtol=1e-8)
+    assert np.ptp(own) > 1
 
 
 def test_draws_are_cut_to_the_shortest_chain_and_warm_up_is_dropped():

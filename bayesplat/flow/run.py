@@ -143,6 +143,11 @@ class _Start:
         return self.energy.problem.spec.n_splats
 
     @property
+    def _edges(self) -> tuple[str, ...]:
+        """The slide that splats with edges need, or no move."""
+        return SLIDE if self.energy.problem.spec.mother.edged else ()
+
+    @property
     def after_trial(self) -> float:
         """Energy at the end of the trial, or as far as it came."""
         return self.at.history[self.at.trial - 1]
@@ -220,9 +225,8 @@ class _Start:
         assert self.state is not None
         live = int(np.sum(self.state.live))
         crowded = live == self.state.live.size
-        sharp = any(one.sharp for one in self.energy.problem.spec.mother.kinds)
         able = [m for m in CYCLE if live >= FEWEST.get(m, 0) and not (crowded and m in (BIRTH, SPLIT))]
-        able = able if sharp else [m for m in able if m != SLIDE]
+        able = able if self._edges else [m for m in able if m != SLIDE]
         return able[turn % len(able)]
 
     def _widen(self) -> bool:
@@ -237,7 +241,7 @@ class _Start:
 
     def _filled(self, state: State) -> State:
         filled = fill(self.energy, state, self._next_key(), jnp.asarray(self.temperature))
-        return advance(self.energy, self.settings, filled, (), self._next_key(), self.settings.first_steps)
+        return advance(self.energy, self.settings, filled, self._edges, self._next_key(), self.settings.first_steps)
 
     def _advanced(self, moves: tuple[str, ...], steps: int) -> State:
         assert self.state is not None
@@ -259,7 +263,7 @@ class _Start:
         """The last transport, and what there is then."""
         assert self.state is not None
         began = time.perf_counter()
-        self._try(self._advanced((), self.settings.last_steps))
+        self._try(self._advanced(self._edges, self.settings.last_steps))
         position, live = self.state.position, self.state.live
         amplitude, trend = _masses(self.energy, position, live)
         gain = np.max(certify(self.energy, position, live, self.key).gain)

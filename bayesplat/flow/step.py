@@ -57,7 +57,10 @@ _moves["slide"] = eqx.filter_jit(slide.slide)
 def propose(
     energy: Energy, state: State, moves: tuple[str, ...], key: Key, temperature: Float[AnyArray, ""]
 ) -> birth_death.Proposal:
-    """Position and live splats after the moves, one after the other; each compiles when it is first tried."""
+    """Position and live splats after the moves, one after the other; each compiles when it is first tried.
+
+    Edges slide once there are new splats: transport cannot move them.
+    """
     position, live = state.position, state.live
     for move in moves:
         key, where, which = jax.random.split(key, 3)
@@ -65,6 +68,8 @@ def propose(
             position, live = _born(certify(energy, position, live, where), position, live, which, temperature)
         else:
             position, live = _moves[move](energy, position, live, which, temperature)
+    if "birth" in moves and energy.problem.spec.mother.edged:
+        position, live = _moves["slide"](energy, position, live, key, temperature)
     return position, live
 
 

@@ -62,6 +62,11 @@ class Mother(abc.ABC):
         """The mothers that splats take in turn: splat i has kinds[i mod len(kinds)]."""
         return (self,)
 
+    @property
+    def edged(self) -> bool:
+        """Whether any of its kinds is sharp."""
+        return any(one.sharp for one in self.kinds)
+
     def turns(self, k: int) -> list["Mother"]:
         """The mother of each of k splats."""
         return [self.kinds[i % len(self.kinds)] for i in range(k)]

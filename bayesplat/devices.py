@@ -35,7 +35,10 @@ def inference(device: Device | None = None) -> Iterator[None]:
 
 
 def jit_once[F: Callable[..., object]](function: F) -> F:
-    """Compile without optimisation what runs a few times whatever the data: compiling takes longer than running it."""
+    """Compile without optimisation what runs a few times whatever the data: compiling takes longer than running it.
+
+    JAX takes such options at the top level only: what is compiled so cannot be a part of another compiled function.
+    """
     return eqx.filter_jit(function, compiler_options={"xla_backend_optimization_level": 0})  # pyright: ignore
 
 

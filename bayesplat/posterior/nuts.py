@@ -88,7 +88,7 @@ def _kernel(
     return state, sample
 
 
-@jit_once
+@eqx.filter_jit
 def _start(problem: Problem, settings: Settings, position: Sites, key: Key) -> State:
     state = _kernel(problem, settings, ravel_pytree(position)[0], key)[0]
     return State(state, jnp.ones_like(state.z))

@@ -58,7 +58,7 @@ def _slid(
     """A splat as it is, first, and with its edge on one side along input j moved by steps of every size."""
     size, way = jax.random.split(key)
     box = energy.problem.box
-    shortest = jnp.log(0.25 * jnp.minimum(box.spacing, box.grid))
+    shortest = jnp.log(0.25 * box.gap)
     step = jnp.exp(jax.random.uniform(size, (TRIES,), minval=shortest, maxval=0.0))
     extra = jnp.concatenate([jnp.zeros(1), step * jax.random.choice(way, jnp.array([-1.0, 1.0]), (TRIES,))])
     row = jnp.minimum(j, now.excess.size - 1)  # spherical scales have one length for all inputs

@@ -71,7 +71,7 @@ def _shifts(problem: Problem, key: Key, pool: int) -> Float[AnyArray, " c"]:
     Their size is anything from a quarter of the data's spacing to the whole box, the same for the whole pool.
     """
     size, hidden, steps = jax.random.split(key, 3)
-    shortest = jnp.log(0.25 * jnp.minimum(problem.spacing, problem.grid))
+    shortest = jnp.log(0.25 * problem.box.gap)
     scale = jnp.exp(jax.random.uniform(size, (), minval=shortest, maxval=0.0))
     return jnp.concatenate([jnp.zeros(1), scale * (jax.random.normal(hidden) + jax.random.normal(steps, (pool,)))])
 

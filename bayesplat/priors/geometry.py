@@ -28,9 +28,14 @@ class Box(NamedTuple):
     narrowest: Float[AnyArray, ""] | float  # splats allowed, in spacings; the likelihood says
 
     @property
+    def gap(self) -> Float[AnyArray, ""]:
+        """Distance between neighbouring inputs, per axis: the typical one, or that of a regular grid if shorter."""
+        return jnp.minimum(self.spacing, self.grid)
+
+    @property
     def floor(self) -> Float[AnyArray, ""]:
         """Shortest axis length allowed."""
-        return self.narrowest * jnp.minimum(self.spacing, self.grid)
+        return self.narrowest * self.gap
 
     def log_lengths(self, excess: Float[AnyArray, "k q"]) -> Float[AnyArray, "k q"]:
         """Log axis lengths from the excess: log(floor + exp(excess))."""

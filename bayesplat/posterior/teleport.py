@@ -1,10 +1,12 @@
 """Teleports: Gibbs moves that redraw one splat after the other from a pool, the Fisher-Rao part of the sampler.
 
 Gradients move splats; they cannot carry one across a stretch of x where it explains nothing. Each splat in turn joins a
-pool of candidates drawn from its prior given what all splats share, and one of the pool takes its place with
-probability proportional to the collapsed density. The members of the pool are exchangeable under the prior, so the
-move leaves the posterior as it is, whatever the size of the pool (tjelmeland2004). Rank-one updates give the densities
-of a whole pool for the price of a few.
+pool of candidates, and one of the pool takes its place with probability proportional to the collapsed density over the
+density of the proposal. The proposal is the prior given what all splats share, but half of the candidates may have
+axis lengths of any size: the prior so seldom offers a splat as narrow as one datum that it would hardly ever come, nor
+go once there. The members of the pool are exchangeable but for their weights, so the move leaves the posterior as it
+is, whatever the size of the pool (tjelmeland2004). Rank-one updates give the densities of a whole pool for the price
+of a few.
 """
 
 from collections.abc import Callable
@@ -19,8 +21,13 @@ from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.collapsed import Weighted
 from bayesplat.model import Geometry, Problem, geometry, geometry_sites, with_trend
-from bayesplat.priors.geometry import PER_SPLAT
+from bayesplat.priors.geometry import PER_SPLAT, FreeLengths
 from bayesplat.priors.sites import draw
+
+GUIDED = 0.5
+"""Chance of a candidate to have free lengths, and not those of its prior."""
+
+FREE = FreeLengths()
 
 
 class Pool(NamedTuple):
@@ -57,14 +64,31 @@ def sweep(
 
 
 def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: Key, pool: int) -> Pool:
-    """One splat as it is, first, and `pool` draws from its prior."""
+    """One splat as it is, first, and `pool` draws from the proposal."""
     spec = problem.spec
     table = {**geometry_sites(spec, problem.box, pool), **spec.prior.sites(pool)}
     own = PER_SPLAT | set(spec.prior.own_sites)
-    fresh = draw({name: prior for name, prior in table.items() if name in own}, key)
+    first, second = jax.random.split(key)
+    fresh = draw({name: prior for name, prior in table.items() if name in own}, first)
+    fresh |= problem.lengths.own(values, _guided(problem, problem.lengths.excess({**values, **fresh}), second))
     sites: Sites = {name: jnp.concatenate([values[name][slot][None], some]) for name, some in fresh.items()}
     many = geometry(spec, {**values, **sites}, problem.box)
-    return Pool(sites, many, problem.columns_in(slot, many.A, many.b), jnp.zeros(pool + 1))
+    return Pool(sites, many, problem.columns_in(slot, many.A, many.b), _log_ratio(problem, {**values, **sites}))
+
+
+def _guided(problem: Problem, excess: Float[AnyArray, "c q"], key: Key) -> Float[AnyArray, "c q"]:
+    """These log lengths beyond the floor, each candidate's replaced by free ones with probability `GUIDED`."""
+    which, lengths = jax.random.split(key)
+    sites = FREE.sites(len(excess), problem.spec.scale_family, problem.box)
+    free = jax.random.bernoulli(which, GUIDED, (len(excess), 1))
+    return jnp.where(free, FREE.excess(draw(sites, lengths)), excess)
+
+
+def _log_ratio(problem: Problem, many: Sites) -> Float[AnyArray, " c"]:
+    """Log of the prior density of the lengths of each candidate over the density of their proposal."""
+    excess = problem.lengths.excess(many)
+    prior, free = (one.own_density(many, excess, problem.box) for one in (problem.lengths, FREE))
+    return prior - jnp.logaddexp(jnp.log1p(-GUIDED) + prior, jnp.log(GUIDED) + free)
 
 
 def _log_weights(

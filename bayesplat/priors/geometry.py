@@ -133,6 +133,14 @@ class Lengths:
         """The site of every splat's own that gives these excess lengths, what splats share being as in `values`."""
         return {"deviation": (excess - values["location"][None, :]) / values["spread"]}
 
+    def own_density(self, values: Sites, excess: Float[AnyArray, "k q"], box: Box) -> Float[AnyArray, " k"]:
+        """Log density of every splat's excess lengths, given what splats share."""
+        return jnp.sum(self._deviate(self.own(values, excess)["deviation"], values), -1)
+
+    def _deviate(self, deviation: Float[AnyArray, "k q"], shared: Sites) -> Float[AnyArray, "k q"]:
+        """Log density of the excess lengths of these deviations."""
+        return Deviation(self.tails).log_prob(deviation) - jnp.log(shared["spread"])
+
     @property
     def shared_sites(self) -> frozenset[str]:
         """Sites that the lengths of all splats share."""
@@ -141,8 +149,7 @@ class Lengths:
     def recentred(self, values: Sites, shared: Sites) -> tuple[Sites, Float[AnyArray, ""]]:
         """Other shared sites and the deviations that keep all lengths, with the log density of those lengths."""
         own = self.own(shared, self.excess(values))
-        log_jacobian = -own["deviation"].size * jnp.log(shared["spread"])
-        return {**shared, **own}, jnp.sum(Deviation(self.tails).log_prob(own["deviation"])) + log_jacobian
+        return {**shared, **own}, jnp.sum(self._deviate(own["deviation"], shared))
 
     def start(self, excess: Float[AnyArray, "k q"], location: Float[AnyArray, " q"], box: Box) -> Sites:
         """Values of the sites that give these excess lengths."""
@@ -180,6 +187,12 @@ class FreeLengths(Lengths):
     def own(self, values: Sites, excess: Float[AnyArray, "k q"]) -> Sites:
         """These excess lengths."""
         return {"excess": excess}
+
+    def own_density(self, values: Sites, excess: Float[AnyArray, "k q"], box: Box) -> Float[AnyArray, " k"]:
+        """Log density of every splat's excess lengths: uniform in the bounds, none outside."""
+        shortest = jnp.log(box.floor)
+        within = jnp.all((excess >= shortest) & (excess <= 0), -1)
+        return jnp.where(within, -excess.shape[-1] * jnp.log(-shortest), -jnp.inf)
 
     @property
     def shared_sites(self) -> frozenset[str]:

@@ -13,7 +13,7 @@ from statistical import P_VALUE, mean_p_value
 from bayesplat.mothers import Box, Gaussian, Mixed
 from bayesplat.posterior import teleport
 from bayesplat.posterior.interweave import interweave
-from bayesplat.priors import Flat, Lengths, RegularizedHorseshoe, Repulsive
+from bayesplat.priors import Flat, FreeLengths, Lengths, RegularizedHorseshoe, Repulsive
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import draw
 
@@ -50,7 +50,7 @@ def test_pool_weights_are_the_log_joint_up_to_a_constant(x64):
         values = draw(problem.sites(), first)
         some = teleport._candidates(problem, values, slot, second, POOL)
         weights, placed = weigh(problem, values, slot, some)
-        return weights, jax.vmap(problem.log_rest)(placed), problem.log_rest(values)
+        return weights - some.log_ratio, jax.vmap(problem.log_rest)(placed), problem.log_rest(values)
 
     found, expected, now = look(jax.random.key(1), jax.random.key(2))
     np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-8, atol=1e-8)
@@ -66,24 +66,32 @@ def test_candidates_have_the_mother_of_their_slot(slot, x64):
     @jax.jit
     def look(first, second):
         values = draw(problem.sites(), first)
-        weights, placed = weigh(problem, values, at, teleport._candidates(problem, values, at, second, POOL))
-        return weights, jax.vmap(problem.log_rest)(placed)
+        some = teleport._candidates(problem, values, at, second, POOL)
+        weights, placed = weigh(problem, values, at, some)
+        return weights - some.log_ratio, jax.vmap(problem.log_rest)(placed)
 
     found, expected = look(jax.random.key(1), jax.random.key(2))
     np.testing.assert_allclose(found - found[0], expected - expected[0], rtol=1e-8, atol=1e-8)
 
 
-def test_candidates_follow_the_prior_of_one_splat(problem, x64):
+@pytest.mark.parametrize("lengths", [Lengths(), FreeLengths()], ids=["lengths", "free lengths"])
+def test_candidates_follow_the_prior_of_one_splat_when_weighed(lengths, x64):
+    problem = problem_of(RegularizedHorseshoe(n_active=1.0), k=K, lengths=lengths)
+
     def one(key):
         first, second = jax.random.split(key)
         values = draw(problem.sites(), first)
         some = teleport._candidates(problem, values, jnp.asarray(0), second, POOL)
-        fresh = {name: leaf[1:] for name, leaf in some.sites.items()}
-        return sites_of({name: values[name] for name in fresh}), sites_of(fresh)
+        fresh = {name: leaf[1] for name, leaf in some.sites.items()}
+        own = {name: leaf[0] for name, leaf in some.sites.items()}
+        return sites_of(own), sites_of(fresh), jnp.exp(some.log_ratio[1])
 
-    own, fresh = jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(3), DRAWS)))
-    assert mean_p_value(own - fresh, 0.0) > P_VALUE
-    assert mean_p_value(own - fresh + 0.05, 0.0) < P_VALUE
+    keys = jax.random.split(jax.random.key(3), 2 * DRAWS)
+    own, fresh, weight = jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(keys))
+    assert mean_p_value(own - weight[:, None] * fresh, 0.0) > P_VALUE
+    assert mean_p_value(own - weight[:, None] * fresh + 0.05, 0.0) < P_VALUE
+    if type(lengths) is Lengths:  # free lengths are those of the prior otherwise, and need no weights
+        assert mean_p_value(own - fresh, 0.0) < P_VALUE
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +114,18 @@ def teleported():
     return run
 
 
-@pytest.mark.parametrize("fault", [None, "the prior is counted in the weights as well"])
+FAULTS = {
+    # without data, to count the prior again is to drop the proposal's density from the ratio
+    "local scales are counted twice": lambda pool: -jnp.log1p(pool.sites["lam"] ** 2),
+    "the proposal of lengths is forgotten": lambda pool: -pool.log_ratio,
+}
+
+
+@pytest.mark.parametrize("fault", [None, *FAULTS])
 def test_teleports_keep_the_prior_where_there_are_no_data(problem, teleported, fault, monkeypatch):
     if fault:
-        right = teleport._log_weights
-        # the pool comes from the prior: to count it again is to drop the proposal's density from the ratio
-        monkeypatch.setattr(
-            teleport,
-            "_log_weights",
-            lambda *known: right(*known) - jnp.log1p(known[-1].sites["lam"] ** 2),
-        )
+        right, wrong = teleport._log_weights, FAULTS[fault]
+        monkeypatch.setattr(teleport, "_log_weights", lambda *known: right(*known) + wrong(known[-1]))
     before, after, *_ = teleported(problem.without_data())
     p = drift_p_value(after - before)
     assert (p < P_VALUE) if fault else (p > P_VALUE)

@@ -28,6 +28,9 @@ MOTHERS = {
 BEST = {"blocks": "Box", "bumps": "Laplace", "heavisine": "Gaussian + Box", "doppler": "Gaussian"}
 """The mother that the lowest energy chooses most often (on Doppler not more often than both), for the posterior."""
 
+LARGER = {"doppler": (48,)}
+"""Numbers of splats of further posterior means, for the signal whose `k` splats are all at work."""
+
 CHOSEN, WAVELETS = f"{OURS}, mother of the lowest energy", "wavelets"
 CAPTION = """Mean over {seeds} seeds of the MSE at the {n} data; noise sd 1, sd of the signal 7; k = {k}.
 "{chosen}" takes for every data set the mother whose fit has the lowest energy, which needs no
@@ -39,10 +42,14 @@ wavelet that is best against the truth ({wavelets}). Seconds: median of a fit, o
 def methods(signal: str, options: argparse.Namespace) -> list[Method]:
     """Splats with every mother, and the peers."""
     k, seeds = options.k, options.seeds
-    wavelet = statistics.BEST_WAVELET[signal]
+    wavelet, mother = statistics.BEST_WAVELET[signal], MOTHERS[BEST[signal]]
     return [
         *(Method(named(name), on(splats.fit, k=k, mother=MOTHERS[name]), k, seeds) for name in options.mothers),
-        Method(MEAN, on(splats.posterior, k=k, mother=MOTHERS[BEST[signal]]), k, options.posterior_seeds),
+        Method(MEAN, on(splats.posterior, k=k, mother=mother), k, options.posterior_seeds),
+        *(
+            Method(f"{MEAN}, k = {more}", on(splats.posterior, k=more, mother=mother), more, options.posterior_seeds)
+            for more in LARGER.get(signal, ())
+        ),
         Method(WAVELETS, on(statistics.wavelets, wavelet=wavelet, noise=1.0), None, seeds),
         Method("GP (RBF)", on(statistics.gaussian_process, kernel="rbf"), None, seeds),
         Method("GP (Matern 5/2)", on(statistics.gaussian_process, kernel="matern"), None, seeds),

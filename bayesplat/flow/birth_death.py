@@ -19,7 +19,7 @@ from bayesplat.priors.repulsion import log_bhattacharyya
 GAP = 0.6
 """Half the distance between the centres of the two halves of a split, in sizes of the splat along that axis."""
 
-CLEARED = 2, 3
+CLEARED = 2, 4
 """Fewest and most splats that die in a clearing."""
 
 type Proposal = tuple[Position, Bool[AnyArray, " k"]]
@@ -60,16 +60,17 @@ def birth(
 def clearing(
     energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
 ) -> Proposal:
-    """A splat at random dies with the one or two whose centres are nearest: room for others to explain their place.
+    """A splat at random dies with a few others, its nearest or any: room for others to explain their place.
 
     One splat at a time cannot leave a wrong explanation that several of them share; births after a clearing can.
     """
-    which, number = jax.random.split(key)
+    which, number, way, order = jax.random.split(key, 4)
     count = jax.random.randint(number, (), CLEARED[0], CLEARED[1] + 1)
     middle = position.centre[jax.random.categorical(which, jnp.where(live, 0.0, -jnp.inf))]
-    distance = jnp.where(live, jnp.sum((position.centre - middle) ** 2, 1), jnp.inf)
-    rank = jnp.argsort(jnp.argsort(distance))
-    return position, live & (rank >= count)
+    near = jnp.sum((position.centre - middle) ** 2, 1)
+    distance = jnp.where(jax.random.bernoulli(way), near, jax.random.uniform(order, near.shape, near.dtype))
+    rank = jnp.argsort(jnp.argsort(jnp.where(live, distance, jnp.inf)))
+    return position, live & (rank >= jnp.minimum(count, jnp.sum(live) - 1))
 
 
 def split(

@@ -20,7 +20,22 @@ from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import resized
-from bayesplat.flow.step import BIRTH, CYCLE, DEATH, FEWEST, SLIDE, SPLIT, Settings, State, advance, certify, fill
+from bayesplat.flow.step import (
+    BIRTH,
+    CLEARING,
+    CYCLE,
+    DEATH,
+    FEWEST,
+    SLIDE,
+    SPLIT,
+    STALLED,
+    Settings,
+    State,
+    advance,
+    certify,
+    excursion,
+    fill,
+)
 from bayesplat.threads import run_all
 
 BUDGET_SPENT = "the budget of moves is spent; fit again with `start=` this fit if the energy was still falling"
@@ -204,7 +219,7 @@ class _Start:
         while self.at.moves < rounds:
             if stop.is_set():
                 return INTERRUPTED
-            self._move()
+            self._move(stop)
             if self.at.refused >= self.settings.patience:
                 if not self._widen():
                     return f"no move lowered the energy in {self.at.refused} tries"
@@ -213,10 +228,17 @@ class _Start:
                 self._record()
         return BUDGET_SPENT
 
-    def _move(self) -> None:
+    def _move(self, stop: threading.Event) -> None:
+        assert self.state is not None
         moves, refused, turn, dropping = self.at.moves, self.at.refused, self.at.turn, self.at.dropping
         move = DEATH if dropping else self._next(turn)
-        better = self._try(self._advanced(move, self.settings.steps))
+        if move == CLEARING:
+            new = excursion(self.energy, self.settings, self.state, self._next_key(), stop.is_set)
+        else:
+            new = self._advanced(move, self.settings.steps)
+        if new is None:
+            return  # as if it had not begun: a run that goes on begins it again
+        better = self._try(new)
         refused, turn = 0 if better else refused + 1, turn + (not dropping)
         self._set(moves=moves + 1, refused=refused, turn=turn, dropping=better and move == DEATH)
 
@@ -227,7 +249,18 @@ class _Start:
         crowded = live == self.state.live.size
         able = [m for m in CYCLE if live >= FEWEST.get(m, 0) and not (crowded and m in (BIRTH, SPLIT))]
         able = able if self._edges else [m for m in able if m != SLIDE]
+        able = able if self._stalled else [m for m in able if m != CLEARING]
         return able[turn % len(able)]
+
+    @property
+    def _stalled(self) -> bool:
+        """Whether the trial is over and the last few moves gained next to nothing: time for a clearing."""
+        moves, least = STALLED
+        history = self.at.history
+        if not self.at.trial or len(history) <= moves:
+            return False
+        enough = least * float(self.energy.tolerance(jnp.asarray(history[-1])))
+        return history[-1 - moves] - history[-1] < enough
 
     def _widen(self) -> bool:
         """Make room for more splats and fill it, if all slots of a mother are taken and that lowers the energy."""

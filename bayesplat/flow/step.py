@@ -3,6 +3,7 @@
 The outcome of a step is kept if the energy fell. All starts share the compiled pieces.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -17,13 +18,16 @@ from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import Position
 
 REBIRTH, BIRTH, DEATH, SPLIT, MERGE = ("death", "birth"), ("birth",), ("death",), ("split",), ("merge",)
-CLEARING = ("clearing", "birth", "birth", "birth")
+CLEARING = ("clearing",)
 SLIDE = ("slide",)
-CYCLE = (REBIRTH, SLIDE, BIRTH, CLEARING, SLIDE, DEATH, CLEARING) * 2 + (SPLIT, MERGE)
+CYCLE = (REBIRTH, SLIDE, CLEARING, BIRTH, SLIDE, CLEARING, DEATH, CLEARING) * 2 + (SPLIT, MERGE)
 """Moves tried in turn once nothing more can be dropped; slides only where splats have edges."""
 
-FEWEST = {DEATH: 2, REBIRTH: 1, SPLIT: 1, MERGE: 2, CLEARING: 4}
+FEWEST = {DEATH: 2, REBIRTH: 1, SPLIT: 1, MERGE: 2, CLEARING: 3}
 """Live splats that a move needs, where it needs any."""
+
+STALLED = 4, 1000.0
+"""A clearing waits until so many moves have gained no more than so many times what does not matter: it costs as much."""
 
 
 class Settings(NamedTuple):
@@ -33,6 +37,7 @@ class Settings(NamedTuple):
     rounds: int = 250  # most moves tried by a start
     patience: int = 36  # moves refused in a row before a start stops
     steps: int = 15  # transport steps after a move
+    short_steps: int = 6  # and after each within an excursion
     first_steps: int = 60  # transport steps after the start
     last_steps: int = 200  # and at the end
     temperature: float = 0.15  # noise in the choice of births and deaths
@@ -77,6 +82,35 @@ def advance(energy: Energy, settings: Settings, state: State, moves: tuple[str, 
     """The moves, then transport; kept if the energy falls by more than does not matter."""
     position, live = propose(energy, state, moves, key, jnp.asarray(settings.temperature))
     return _transport(energy, state, position, live, jnp.asarray(steps))
+
+
+def excursion(
+    energy: Energy, settings: Settings, state: State, key: Key, interrupted: Callable[[], bool] = lambda: False
+) -> State | None:
+    """A clearing, as many to twice as many births, then deaths while they lower the energy; the state if it fell.
+
+    Ruin and recreate (schrimpf2000): explanations that differ in several splats at once are parted by states of higher
+    energy, which single moves refuse. Transport follows every birth and death. None if interrupted.
+    """
+    where, number, born, dead = jax.random.split(key, 4)
+    position, live = _moves["clearing"](energy, state.position, state.live, where, jnp.asarray(settings.temperature))
+    died = int(jnp.sum(state.live) - jnp.sum(live))
+    births = died + int(jax.random.randint(number, (), 0, died + 1))
+    there = State(position, live, state.energy)
+    for one in jax.random.split(born, births):
+        if interrupted():
+            return None
+        anywhere = there._replace(energy=jnp.full_like(there.energy, jnp.inf))
+        there = advance(energy, settings, anywhere, BIRTH, one, settings.short_steps)
+    for one in jax.random.split(dead, births):
+        if interrupted():
+            return None
+        fewer = advance(energy, settings, there, DEATH, one, settings.short_steps)
+        if not float(fewer.energy) < float(there.energy):
+            break
+        there = fewer
+    there = advance(energy, settings, there, (), dead, settings.steps)
+    return there if float(there.energy) < float(state.energy) else state
 
 
 @eqx.filter_jit

@@ -64,10 +64,24 @@ def test_a_chain_starts_at_the_fit_with_every_splat_under_its_mother(mixed):
     problem = energy.problem
     values = chain_start(problem, energy, done)
     there = problem.geometry(values)
-    live, at = np.asarray(done.state.live), geometry(problem, done.state.position)
+    live, inside = np.asarray(done.state.live), problem.spec.centres.start(done.state.position.centre)["centre"]
     for kind in (0, 1):
-        expected, found = np.asarray(at.b)[kind::2][live[kind::2], 0], np.asarray(there.b)[kind::2, 0]
+        expected, found = np.asarray(inside)[kind::2][live[kind::2], 0], np.asarray(there.b)[kind::2, 0]
         np.testing.assert_allclose(np.sort(found[: expected.size]), np.sort(expected), rtol=1e-8)
+
+
+def test_excursions_leave_what_no_single_move_leaves(monkeypatch):
+    """Gaussians take part in the jump, and boxes in the wave: several splats have to change at once."""
+    energy, _ = energy_of(Mixed((Gaussian(), Box(64))), seed=1)
+    monkeypatch.setattr(run, "CYCLE", tuple(move for move in step.CYCLE if move != step.CLEARING))
+    done = run.run_flow(energy, jax.random.key(0), 1, SETTINGS)[0]
+    assert "no move lowered the energy" in done.reason
+    states = [jax.tree.map(jnp.asarray, done.state)]
+    for key in jax.random.split(jax.random.key(1), 20):
+        states.append(step.excursion(energy, SETTINGS, states[-1], key))
+    energies = [float(state.energy) for state in states]
+    assert (np.diff(energies) <= 0).all()
+    assert energies[-1] < energies[0] - 8
 
 
 # ---------------------------------------------------------------- slots

@@ -331,20 +331,35 @@ def test_a_budget_below_the_trial_holds(flows):
     assert len(done.history) == 2 + 2
 
 
+SINGLE = set(step.CYCLE) - {step.SLIDE, step.CLEARING}
 TURNS = [
     (0, {step.BIRTH}),
     (1, {step.REBIRTH, step.BIRTH, step.SPLIT}),
-    (2, {step.REBIRTH, step.BIRTH, step.DEATH, step.SPLIT, step.MERGE}),
-    (4, set(step.CYCLE) - {step.SLIDE}),
-    (6, set(step.CYCLE) - {step.BIRTH, step.SPLIT, step.SLIDE}),
+    (2, SINGLE),
+    (4, SINGLE),
+    (6, SINGLE - {step.BIRTH, step.SPLIT}),
 ]
+
+
+def turns(flows, live, history):
+    """Moves that have their turn in a start with so many splats that has come this far."""
+    start = run._Start(flows.first, SETTINGS, jax.random.key(0), 0.0)
+    start.state = run.State(flows.runs[0].state.position, np.arange(K) < live, np.zeros(()))
+    start.at = run.Standing(history, [live] * len(history), trial=len(history))
+    return {start._next(turn) for turn in range(len(step.CYCLE))}
 
 
 @pytest.mark.parametrize(("live", "expected"), TURNS)
 def test_every_move_that_there_are_splats_and_slots_for_has_its_turn(flows, live, expected):
-    start = run._Start(flows.first, SETTINGS, jax.random.key(0), 0.0)
-    start.state = run.State(flows.runs[0].state.position, np.arange(K) < live, np.zeros(()))
-    assert {start._next(turn) for turn in range(len(step.CYCLE))} == expected
+    assert turns(flows, live, []) == expected
+    assert turns(flows, live, [9.0, 7.0, 6.9, 5.0, 3.0, 3.0, 0.0]) == expected
+
+
+@pytest.mark.parametrize("gained", [0.0, 0.9], ids=["nothing", "little"])
+def test_clearings_have_their_turn_once_single_moves_gain_next_to_nothing(flows, gained):
+    stalled = [90.0, gained, gained, gained, gained, 0.0]
+    assert turns(flows, 4, stalled) == SINGLE | {step.CLEARING}
+    assert turns(flows, 2, stalled) == SINGLE  # of two splats, single moves leave any explanation
 
 
 @pytest.fixture(scope="module")
@@ -366,16 +381,46 @@ def on_a_line(energy, centres):
     return energy.start(len(centres))._replace(centre=jnp.asarray(centres, float)[:, None])
 
 
-def test_a_clearing_takes_a_splat_and_the_one_or_two_nearest(flows, float64):
-    """Every live splat has its turn; the dead one, in the middle of two, counts for nothing."""
+def test_a_clearing_takes_a_splat_and_one_to_three_others_the_nearest_or_any(flows, float64):
+    """Every live splat has its turn, and one always stays; the dead one, in the middle of two, counts for nothing."""
     centres, live = np.array([0.0, 0.1, 0.3, 0.35, 0.62, 1.0]), np.arange(K) != 3
     position = on_a_line(flows.first, centres)
-    clear = jax.jit(jax.vmap(lambda key: birth_death.clearing(flows.first, position, live, key, 0.0)))
-    moved, left = clear(jax.random.split(jax.random.key(0), 300))
-    gone = {tuple(np.flatnonzero(live & ~np.asarray(row)).tolist()) for row in left}
-    assert gone == {(0, 1), (0, 1, 2), (1, 2), (2, 4), (2, 4, 5), (4, 5)}
+    clear = jax.jit(jax.vmap(lambda key, live: birth_death.clearing(flows.first, position, live, key, 0.0), (0, None)))
+    keys = jax.random.split(jax.random.key(0), 1000)
+    moved, left = clear(keys, live)
+    gone, times = np.unique(live & ~np.asarray(left), axis=0, return_counts=True)
+    share = {tuple(np.flatnonzero(row).tolist()): count / 1000 for row, count in zip(gone, times, strict=True)}
+    assert set(map(len, share)) == {2, 3, 4}
     assert not left[:, 3].any()
+    # a third are pairs: half of these any of ten, half one of five and its nearest
+    np.testing.assert_allclose(share[0, 5], 1 / 60, atol=0.012)
+    np.testing.assert_allclose(share[0, 1], 1 / 60 + 1 / 15, atol=0.03)
     np.testing.assert_array_equal(moved.centre[0], position.centre)
+    assert {int(row.sum()) for row in clear(keys, np.arange(K) < 3)[1]} == {1}
+
+
+class Stop(threading.Event):
+    """Set once it has been asked so many times."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def is_set(self):
+        self.after -= 1
+        return self.after < 0
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_an_excursion_cut_short_is_as_if_not_begun(flows, end, monkeypatch, float64, after):
+    start = run._Start(flows.first, SETTINGS, jax.random.key(0), 0.0)
+    start.state = run.State(end.position, np.arange(K) < 4, np.zeros(()))
+    start.at = run.Standing([9.0] * 6, [4] * 6, dropping=False, trial=6)
+    monkeypatch.setattr(run, "CYCLE", (step.CLEARING,))
+    before, stop = start.at, Stop(after)
+    start._move(stop)
+    assert start.at == before
+    assert stop.after == -1
 
 
 @pytest.mark.parametrize("live", [[True, False, False], [True, True, True]], ids=["room", "no room"])

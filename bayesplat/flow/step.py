@@ -27,7 +27,7 @@ FEWEST = {DEATH: 2, REBIRTH: 1, SPLIT: 1, MERGE: 2, CLEARING: 3}
 """Live splats that a move needs, where it needs any."""
 
 STALLED = 4, 1000.0
-"""A clearing, which costs as much, waits until so many moves have gained less than so many times what does not matter."""
+"""A clearing costs much: it waits until so many moves have gained less than so many times what does not matter."""
 
 
 class Settings(NamedTuple):

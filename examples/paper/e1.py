@@ -125,9 +125,11 @@ def draw(frames: dict[str, pd.DataFrame], fits: dict[str, dict], options: argpar
 def main(argv: list[str] | None = None) -> None:
     """Fit, score, write."""
     parser = argparse.ArgumentParser(description="E1 and E1b: a wave and a sawtooth")
-    parser.add_argument("--seeds", type=int, default=10, help="data sets of E1")
+    parser.add_argument("--seeds", type=int, default=10, help="data sets of E1, or fits of the one evenly spaced")
     parser.add_argument("--sawtooth-seeds", type=int, default=5, help="data sets of E1b, whose GPs take long")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[15, 20, 30], help="k; E1b: the last")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[15, 20, 30], help="k; evenly spaced points and E1b: the last"
+    )
     parser.add_argument("--n", type=int, help="points, by default the paper's")
     parser.add_argument("--steps", type=int, help="steps of the paper's training, by default the paper's")
     options = table.options(parser, argv, seeds=1, sawtooth_seeds=1, sizes=[16], n=128, steps=300)

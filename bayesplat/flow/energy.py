@@ -70,6 +70,11 @@ class Energy(eqx.Module):
         """Change of the energy that does not matter: a thousandth of a nat."""
         return jnp.full_like(value, 1e-3)
 
+    @property
+    def standstill(self) -> float:
+        """Fall over a few moves below which the flow stands still, and excursions are worth their price: a nat."""
+        return 1.0
+
     # ---------------------------------------------------------------- what follows
 
     def of(self, mother: Mother) -> "Energy":
@@ -255,6 +260,11 @@ class SquaredError(NegLogJoint):
     def tolerance(self, value: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
         """Change of the energy that does not matter: a thousandth of it."""
         return 1e-3 * value
+
+    @property
+    def standstill(self) -> float:
+        """0: excursions, which find other explanations of as many data, cost it time and gain nothing."""
+        return 0.0
 
     def scale(self, position: Position) -> Float[AnyArray, ""]:
         """The amplitude at which the penalty is one half."""

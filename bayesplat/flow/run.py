@@ -255,12 +255,10 @@ class _Start:
     @property
     def _stalled(self) -> bool:
         """Whether the trial is over and the last few moves gained next to nothing: time for a clearing."""
-        moves, least = STALLED
         history = self.at.history
-        if not self.at.trial or len(history) <= moves:
+        if not self.at.trial or len(history) <= STALLED:
             return False
-        enough = least * float(self.energy.tolerance(jnp.asarray(history[-1])))
-        return history[-1 - moves] - history[-1] < enough
+        return history[-1 - STALLED] - history[-1] < self.energy.standstill
 
     def _widen(self) -> bool:
         """Make room for more splats and fill it, if all slots of a mother are taken and that lowers the energy."""

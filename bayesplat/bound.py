@@ -10,8 +10,9 @@ from jaxtyping import Float
 from bayesplat._typing import Device
 from bayesplat.devices import choose_device, inference, make_room
 from bayesplat.likelihoods import NoiseField
-from bayesplat.model import Problem, Specification, bind
+from bayesplat.model import Problem, bind
 from bayesplat.scaling import Scaling, fit_scaling
+from bayesplat.specification import Specification
 from bayesplat.tables import Data, as_data, as_inputs
 
 

@@ -18,7 +18,7 @@ from bayesplat import likelihoods, mothers, priors
 from bayesplat._checks import BayesplatError, require
 from bayesplat._lazy import xr
 from bayesplat.atomic import write_whole
-from bayesplat.model import Specification
+from bayesplat.specification import Specification
 
 FORMAT = "bayesplat-posterior"
 VERSION = 5

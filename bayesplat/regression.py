@@ -21,9 +21,9 @@ from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.diagnostics.stacking import stacked
 from bayesplat.flow import run as flow
 from bayesplat.flow.chain_start import chain_start
-from bayesplat.flow.energy import neg_log_evidence
+from bayesplat.flow.descent import INTERRUPTED
+from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.result import PointFit, point_fit
-from bayesplat.model import Specification
 from bayesplat.posterior import svi
 from bayesplat.posterior.choice import choose, choose_depth, takes_hours
 from bayesplat.posterior.draws import Draw, complete_all, prior_draws
@@ -31,6 +31,7 @@ from bayesplat.posterior.term import SplatTerm
 from bayesplat.progress import display
 from bayesplat.results import Posterior, load_posterior
 from bayesplat.sampling import METHODS, Budget, starts_of
+from bayesplat.specification import Specification
 from bayesplat.threads import meanwhile
 
 PRIOR_DRAWS = 512
@@ -276,7 +277,7 @@ def _starts(
     if kept is not None and fit is None:
         return kept
     fit = fit if fit is not None else _flow(bound, progress, journal, seed=seed, starts=count)
-    if journal.folder is not None and any(run.reason == flow.INTERRUPTED for run in fit.runs):
+    if journal.folder is not None and any(run.reason == INTERRUPTED for run in fit.runs):
         # chains from unfinished starts would not be those of a run that goes on
         raise KeyboardInterrupt(f"Interrupted before the chains; bayesplat.resume({str(journal.folder)!r}) goes on.")
     with inference(bound.device):

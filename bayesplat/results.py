@@ -20,10 +20,10 @@ from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.overfitting import Overfitting, overfitting
 from bayesplat.diagnostics.pool import chain_weights, pooled
 from bayesplat.likelihoods import NoiseField
-from bayesplat.model import Specification
 from bayesplat.posterior.predict import Component, Prediction, Sample, partial_dependence
 from bayesplat.predictor import Predictor
 from bayesplat.scaling import Scaling
+from bayesplat.specification import Specification
 from bayesplat.tables import as_inputs
 
 GROUPS = (

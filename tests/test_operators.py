@@ -7,11 +7,11 @@ import pytest
 
 from bayesplat import collapsed, model
 from bayesplat.measure import SplatMeasure
-from bayesplat.model import Geometry
 from bayesplat.mothers import Box, Gaussian, StudentT, Wendland
 from bayesplat.operators import Identity, SecondOrder
 from bayesplat.priors import Ridge
 from bayesplat.scales import family
+from bayesplat.specification import Geometry
 
 D, K, N = 2, 3, 40
 RNG = np.random.default_rng(0)

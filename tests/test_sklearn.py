@@ -31,8 +31,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import bayesplat as bs
 from bayesplat import regression
-from bayesplat.flow.energy import neg_log_evidence
-from bayesplat.flow.run import Settings
+from bayesplat.flow.evidence import neg_log_evidence
+from bayesplat.flow.step import Settings
 from bayesplat.model import bind
 from bayesplat.sklearn import SplatRegressor
 

@@ -5,9 +5,9 @@ import numpy as np
 from bayesplat._lazy import pd, xr
 from bayesplat._typing import Sites
 from bayesplat.likelihoods import NoiseField
-from bayesplat.model import Specification
 from bayesplat.posterior.draws import Draw
 from bayesplat.scaling import Scaling
+from bayesplat.specification import Specification
 
 PER_SPLAT = ("lam", "part", "stick")
 """Sites of amplitude priors with one value per splat."""

@@ -6,9 +6,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Sites
+from bayesplat.flow.descent import Run
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import Position, geometry
-from bayesplat.flow.run import Run
 from bayesplat.flow.step import State
 from bayesplat.model import Problem
 

@@ -21,10 +21,13 @@ from jaxtyping import Bool, Float
 
 from bayesplat._typing import AnyArray, Key
 from bayesplat.flow import run as flow
-from bayesplat.flow.energy import Energy, squared_error
+from bayesplat.flow.energy import Energy
+from bayesplat.flow.joint import squared_error
 from bayesplat.flow.position import geometry
-from bayesplat.model import Specification, bind, features
+from bayesplat.flow.step import State
+from bayesplat.model import bind
 from bayesplat.operators import SecondOrder
+from bayesplat.specification import Specification, features
 
 PENALTY = 1e-14
 """Of the squared error: far below the squares that matter, and enough to keep the masses' matrix definite."""
@@ -111,7 +114,7 @@ def _revalued(energy: Energy, run: flow.Run) -> flow.Run:
 
 
 @eqx.filter_jit
-def _value(energy: Energy, state: flow.State) -> Float[AnyArray, ""]:
+def _value(energy: Energy, state: State) -> Float[AnyArray, ""]:
     return energy.value(state.position, state.live)
 
 

@@ -14,7 +14,8 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Sites
-from bayesplat.model import Geometry, Problem, scale_matrices
+from bayesplat.model import Problem
+from bayesplat.specification import Geometry, scale_matrices
 
 
 class Position(NamedTuple):

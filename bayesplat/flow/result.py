@@ -9,14 +9,14 @@ from jaxtyping import Float
 from bayesplat._typing import AnyArray
 from bayesplat.devices import inference, jit_once
 from bayesplat.evaluate import evaluate
+from bayesplat.flow.descent import BUDGET_SPENT, Run
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import geometry
 from bayesplat.flow.report import FitReport, report
-from bayesplat.flow.run import BUDGET_SPENT, Run
 from bayesplat.flow.step import State
 from bayesplat.measure import SplatMeasure
-from bayesplat.model import Specification
 from bayesplat.scaling import Scaling
+from bayesplat.specification import Specification
 from bayesplat.tables import Data, as_inputs
 from bayesplat.trend import trend_features
 

@@ -1,69 +1,22 @@
-"""The Wasserstein-Fisher-Rao flow, assembled: the loop of compiled steps, over several starts on threads.
-
-The number of splats is grown: the flow works with room for a few, drops those that do not earn their place, and makes
-room for more only while all of them do.
-"""
+"""The Wasserstein-Fisher-Rao flow, assembled: several starts on threads, of which the better half goes on."""
 
 import threading
-import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
-from bayesplat.devices import jit_once
-from bayesplat.flow import reaction, start, transport
+from bayesplat.flow.descent import BUDGET_SPENT, Descent, Run
 from bayesplat.flow.energy import Energy
-from bayesplat.flow.position import resized
-from bayesplat.flow.step import (
-    BIRTH,
-    CLEARING,
-    CYCLE,
-    DEATH,
-    FEWEST,
-    SLIDE,
-    SPLIT,
-    STALLED,
-    Settings,
-    State,
-    advance,
-    certify,
-    excursion,
-    fill,
-)
+from bayesplat.flow.step import Settings
 from bayesplat.threads import run_all
-
-BUDGET_SPENT = "the budget of moves is spent; fit again with `start=` this fit if the energy was still falling"
-
-INTERRUPTED = "interrupted; this is the best so far"
-
-RECORD_EVERY = 2.0
-"""Seconds between two records of a start: a move takes some milliseconds."""
-
-WIDER = 4
-"""By how much the room for splats grows when all of them earn their place."""
 
 EQUAL = 10.0
 """Nats above the lowest start within which a start goes on after the trial, wherever it ranks."""
-
-
-class Run(NamedTuple):
-    """The end of one start; arrays with room for all k splats of the model."""
-
-    state: State
-    amplitude: np.ndarray  # (k,)
-    trend: np.ndarray  # (t,)
-    history: np.ndarray  # (rounds + 2,) energy after the start, each move and the last transport
-    alive: np.ndarray  # (rounds + 2,) number of live splats
-    certificate: float  # by how much one more splat could lower the energy, at most; negative: none could
-    reason: str  # why it stopped, in words
-    transport: str  # "gauss-newton" or "lbfgs", chosen by size
-    seconds: float
 
 
 class Progress(NamedTuple):
@@ -72,11 +25,6 @@ class Progress(NamedTuple):
     done: int  # moves tried, all starts together
     total: int  # moves at most
     energy: float  # lowest energy so far
-
-
-_masses = eqx.filter_jit(reaction.exact)
-_nothing = jit_once(lambda energy, room: energy.start(room))
-_begin = {name: eqx.filter_jit(getattr(start, name)) for name in ("grid", "random")}
 
 
 def run_flow(
@@ -96,7 +44,7 @@ def run_flow(
     """
     temperatures = np.linspace(0.0, 1.0, starts)
     keys = jax.random.split(key, starts)
-    flows = [_Start(energy, settings, key, float(t)) for key, t in zip(keys, temperatures, strict=True)]
+    flows = [Descent(energy, settings, key, float(t)) for key, t in zip(keys, temperatures, strict=True)]
     for flow, earlier in zip(flows, resume, strict=False):
         flow.state = jax.tree.map(jnp.asarray, earlier.state)
     for i, flow in enumerate(flows):
@@ -107,7 +55,7 @@ def run_flow(
         done = sum(len(flow.at.history) for flow in flows)
         report(Progress(done, starts * (settings.rounds + 2), min(reached, default=np.inf)))
 
-    def together(go: Callable[[_Start, threading.Event], None], some: list[_Start]) -> bool:
+    def together(go: Callable[[Descent, threading.Event], None], some: list[Descent]) -> bool:
         return run_all(lambda i, stop: go(some[i], stop), len(some), poll)
 
     trial = min(settings.trial, settings.rounds)
@@ -120,199 +68,11 @@ def run_flow(
     return sorted(runs.values(), key=lambda run: float(run.state.energy))
 
 
-def _ahead(flows: list["_Start"]) -> list["_Start"]:
+def _ahead(flows: list[Descent]) -> list[Descent]:
     """Starts that go on after the trial, if they still move: the lower half, and others as low as the lowest."""
     ranked = sorted((flow for flow in flows if flow.at.history), key=lambda flow: flow.after_trial)
     for rank, flow in enumerate(ranked):
         behind = flow.after_trial - ranked[0].after_trial
         if flow.at.reason == BUDGET_SPENT and rank >= (len(flows) + 1) // 2 and behind > EQUAL:
-            flow._set(reason=f"{behind:.0f} nats above another start after {flow.at.trial - 1} moves")
+            flow.set(reason=f"{behind:.0f} nats above another start after {flow.at.trial - 1} moves")
     return [flow for flow in ranked if flow.at.reason == BUDGET_SPENT]
-
-
-class Standing(NamedTuple):
-    """Where a start stands besides its state; a record of both is all that it needs to go on to the same end."""
-
-    history: list[float]  # energy after the start and everything tried since
-    alive: list[int]  # live splats then
-    moves: int = 0
-    refused: int = 0  # moves refused in a row
-    turn: int = 0  # in the cycle of moves
-    dropping: bool = True  # splats, as long as some can be spared
-    trial: int = 0  # length of the history at the end of the trial; 0 before
-    reason: str = BUDGET_SPENT
-    seconds: float = 0.0
-
-
-class _Start:
-    """One start of the flow on its way."""
-
-    def __init__(self, energy: Energy, settings: Settings, key: Key, temperature: float) -> None:
-        self.energy, self.settings, self.key, self.temperature = energy, settings, key, temperature
-        self.state: State | None = None
-        self.at = Standing([], [])
-        self.journal, self.name, self.recorded = NO_JOURNAL, "flow", time.perf_counter()
-
-    @property
-    def k(self) -> int:
-        return self.energy.problem.spec.n_splats
-
-    @property
-    def _edges(self) -> tuple[str, ...]:
-        """The slide that splats with edges need, or no move."""
-        return SLIDE if self.energy.problem.spec.mother.edged else ()
-
-    @property
-    def after_trial(self) -> float:
-        """Energy at the end of the trial, or as far as it came."""
-        return self.at.history[self.at.trial - 1]
-
-    def _set(self, **changes: Any) -> None:
-        self.at = self.at._replace(**changes)
-
-    def keep_in(self, journal: Journal, name: str) -> None:
-        """Keep records under this name from now on, and go on from the one there is."""
-        self.journal, self.name = journal, name
-        like = (
-            State(eqx.filter_eval_shape(self.energy.start, 1), np.zeros(1), np.zeros(())),
-            [0] * len(Standing._fields),
-        )
-        piece = journal.recall(name, like)
-        if piece is not None:
-            state, at = piece
-            self.state = jax.tree.map(jnp.asarray, state)
-            # plain lists and numbers again
-            self.at = Standing(*(part.tolist() for part in at))
-        elif self.state is not None:
-            self._record()  # an earlier fit, which whoever resumes this one does not have
-
-    def _record(self) -> None:
-        lists = {"history": np.asarray(self.at.history), "alive": np.asarray(self.at.alive)}
-        self.journal.record(self.name, (self.state, self.at._replace(**lists)))
-        self.recorded = time.perf_counter()
-
-    def run(self, rounds: int, stop: threading.Event) -> None:
-        """Start if that is still to do, then move until nothing helps, so many moves at most in all."""
-        began = time.perf_counter()
-        if not self.at.history:
-            self._try(self._begun())
-        if self.at.reason in (BUDGET_SPENT, INTERRUPTED):
-            self._set(reason=self._moves(rounds, stop))
-        if self.at.reason != INTERRUPTED:
-            self._set(trial=self.at.trial or len(self.at.history))
-        self._set(seconds=self.at.seconds + time.perf_counter() - began)
-        self._record()
-
-    def _begun(self) -> State:
-        if self.state is not None:
-            return self.state
-        room = min(self.k, self.settings.room)
-        nothing = np.asarray(np.inf, self.energy.problem.x.dtype)
-        if self.settings.begin == "greedy":
-            return self._filled(State(_nothing(self.energy, room), np.zeros(room, bool), nothing))
-        place = _begin[self.settings.begin](self.energy, room, self._next_key())
-        state = State(place, np.ones(room, bool), nothing)
-        return advance(self.energy, self.settings, state, (), self._next_key(), self.settings.first_steps)
-
-    def _moves(self, rounds: int, stop: threading.Event) -> str:
-        """Try moves until patience or budget is spent; the reason in words."""
-        while self.at.moves < rounds:
-            if stop.is_set():
-                return INTERRUPTED
-            self._move(stop)
-            if self.at.refused >= self.settings.patience:
-                if not self._widen():
-                    return f"no move lowered the energy in {self.at.refused} tries"
-                self._set(refused=0, dropping=True)
-            if time.perf_counter() - self.recorded > RECORD_EVERY:
-                self._record()
-        return BUDGET_SPENT
-
-    def _move(self, stop: threading.Event) -> None:
-        assert self.state is not None
-        moves, refused, turn, dropping = self.at.moves, self.at.refused, self.at.turn, self.at.dropping
-        move = DEATH if dropping else self._next(turn)
-        if move == CLEARING:
-            new = excursion(self.energy, self.settings, self.state, self._next_key(), stop.is_set)
-        else:
-            new = self._advanced(move, self.settings.steps)
-        if new is None:
-            return  # as if it had not begun: a run that goes on begins it again
-        better = self._try(new)
-        refused, turn = 0 if better else refused + 1, turn + (not dropping)
-        self._set(moves=moves + 1, refused=refused, turn=turn, dropping=better and move == DEATH)
-
-    def _next(self, turn: int) -> tuple[str, ...]:
-        """The move of this turn, or the next one that there are splats and slots for."""
-        assert self.state is not None
-        live = int(np.sum(self.state.live))
-        crowded = live == self.state.live.size
-        able = [m for m in CYCLE if live >= FEWEST.get(m, 0) and not (crowded and m in (BIRTH, SPLIT))]
-        able = able if self._edges else [m for m in able if m != SLIDE]
-        able = able if self._stalled else [m for m in able if m != CLEARING]
-        return able[turn % len(able)]
-
-    @property
-    def _stalled(self) -> bool:
-        """Whether the trial is over and the last few moves gained next to nothing: time for a clearing."""
-        history = self.at.history
-        if not self.at.trial or len(history) <= STALLED:
-            return False
-        return history[-1 - STALLED] - history[-1] < self.energy.standstill
-
-    def _widen(self) -> bool:
-        """Make room for more splats and fill it, if all slots of a mother are taken and that lowers the energy."""
-        assert self.state is not None
-        live = np.asarray(self.state.live)
-        room = min(self.k, WIDER * live.size)
-        if room == live.size or not self.energy.problem.spec.mother.crowded(live):
-            return False
-        wide = _resized(self.state, room)
-        return self._try(self._filled(wide))
-
-    def _filled(self, state: State) -> State:
-        filled = fill(self.energy, state, self._next_key(), jnp.asarray(self.temperature))
-        return advance(self.energy, self.settings, filled, self._edges, self._next_key(), self.settings.first_steps)
-
-    def _advanced(self, moves: tuple[str, ...], steps: int) -> State:
-        assert self.state is not None
-        return advance(self.energy, self.settings, self.state, moves, self._next_key(), steps)
-
-    def _next_key(self) -> Key:
-        return jax.random.fold_in(self.key, len(self.at.history))
-
-    def _try(self, new: State) -> bool:
-        """Take the new state if its energy is lower; write down where the start stands."""
-        better = self.state is None or float(new.energy) < float(self.state.energy)
-        self.state = new if better else self.state
-        assert self.state is not None
-        self.at.history.append(float(self.state.energy))
-        self.at.alive.append(int(np.sum(self.state.live)))
-        return better
-
-    def end(self) -> Run:
-        """The last transport, and what there is then."""
-        assert self.state is not None
-        began = time.perf_counter()
-        self._try(self._advanced(self._edges, self.settings.last_steps))
-        position, live = self.state.position, self.state.live
-        amplitude, trend = _masses(self.energy, position, live)
-        gain = np.max(certify(self.energy, position, live, self.key).gain)
-        k, state = self.k, _resized(self.state, self.k)
-        return Run(
-            jax.tree.map(np.asarray, state),
-            np.pad(np.asarray(amplitude), (0, k - amplitude.size)),
-            np.asarray(trend),
-            np.asarray(self.at.history),
-            np.asarray(self.at.alive),
-            float(gain),
-            self.at.reason,
-            transport.choose(self.energy, self.state.live.size),
-            self.at.seconds + time.perf_counter() - began,
-        )
-
-
-def _resized(state: State, k: int) -> State:
-    """The state with room for k splats, the new ones dead."""
-    live = np.concatenate([state.live, np.zeros(k - state.live.size, bool)])
-    return state._replace(position=resized(state.position, k), live=live)

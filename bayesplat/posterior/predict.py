@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.likelihoods import NoiseField
-from bayesplat.model import Geometry, Specification, features
+from bayesplat.specification import Geometry, Specification, features
 from bayesplat.tables import evenly, frame_like
 
 PAIRS = 2**22

@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Key, Sites
-from bayesplat.model import Problem, geometry, geometry_sites
+from bayesplat.model import Problem
 from bayesplat.posterior.teleport import Pool, sweep
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import log_density, supported
+from bayesplat.specification import geometry, geometry_sites
 
 SWEEPS = 4
 """Slides of every sharp splat after a step: one brings little, four cost a quarter of the time of NUTS."""

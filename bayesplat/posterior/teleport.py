@@ -20,9 +20,10 @@ from jaxtyping import Float, Int
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.collapsed import Weighted
-from bayesplat.model import Geometry, Problem, geometry, geometry_sites, with_trend
+from bayesplat.model import Problem, with_trend
 from bayesplat.priors.geometry import PER_SPLAT, FreeLengths
 from bayesplat.priors.sites import draw
+from bayesplat.specification import Geometry, geometry, geometry_sites
 
 GUIDED = 0.5
 """Chance of a candidate to have free lengths, and not those of its prior."""

@@ -1,16 +1,9 @@
 """Priors: amplitudes (one dial each), axis lengths and centres, and the tables of named sites they are made of."""
 
-from bayesplat.priors.amplitude import (
-    R2D2,
-    AmplitudePrior,
-    Context,
-    Flat,
-    RegularizedHorseshoe,
-    Repulsive,
-    Ridge,
-    StickBreaking,
-)
+from bayesplat.priors.amplitude import AmplitudePrior, Context, Flat, Ridge
 from bayesplat.priors.geometry import Box, Centres, FreeLengths, Lengths, shear_sites
+from bayesplat.priors.repulsion import Repulsive
+from bayesplat.priors.shrinkage import R2D2, RegularizedHorseshoe, StickBreaking
 
 __all__ = [
     "R2D2",

@@ -1,9 +1,98 @@
-"""Repulsion between splats: how alike two of them are, and the log factor that keeps them apart."""
+"""Repulsion between splats: how alike two of them are, and the prior that keeps them apart."""
+
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from bayesplat._typing import AnyArray
+from bayesplat._checks import positive, require
+from bayesplat._typing import AnyArray, Sites
+from bayesplat.priors.amplitude import AmplitudePrior, Context, Ridge
+from bayesplat.priors.geometry import Lengths
+from bayesplat.priors.sites import SiteTable
+
+
+@dataclass(frozen=True)
+class Repulsive(AmplitudePrior):
+    """Another prior times a repulsion between splats, so that no +v/-v pair sits in one place (petralia2012).
+
+    The factor is prod_{i<j} (1 - c_ij^2)^strength, with c_ij the Bhattacharyya coefficient of the two splats'
+    Gaussians: 1 for two splats in the same place with the same shape, 0 for splats far apart. Costs O(k^2).
+    """
+
+    base: AmplitudePrior = Ridge()
+    """The prior on amplitudes."""
+    strength: float = 1.0
+    """Exponent of the repulsion: 0.5 is mild, 3 is strong."""
+
+    def __post_init__(self) -> None:
+        positive("strength", self.strength)
+        require(
+            isinstance(self.base, AmplitudePrior) and not isinstance(self.base, Repulsive),
+            f"Expected `base` to be one of the other priors, got {self.base!r}.",
+        )
+
+    def sites(self, k: int) -> SiteTable:
+        """The sites of the base."""
+        return self.base.sites(k)
+
+    def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
+        """The scales of the base."""
+        return self.base.scales(values, context, sigma)
+
+    def typical(self, context: Context) -> Float[AnyArray, ""] | float:
+        """The typical scale of the base."""
+        return self.base.typical(context)
+
+    @property
+    def own_sites(self) -> frozenset[str]:
+        """Those of the base."""
+        return self.base.own_sites
+
+    @property
+    def shared_sites(self) -> frozenset[str]:
+        """Those of the base."""
+        return self.base.shared_sites
+
+    def recentred(self, values: Sites, shared: Sites) -> tuple[Sites, Float[AnyArray, ""]]:
+        """As the base does it."""
+        return self.base.recentred(values, shared)
+
+    @property
+    def slack(self) -> float:
+        """The slack of the base."""
+        return self.base.slack
+
+    @property
+    def in_flow(self) -> AmplitudePrior:
+        """The repulsion of what a point fit keeps of the base."""
+        return Repulsive(self.base.in_flow, self.strength)
+
+    def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
+        """The start of the base."""
+        return self.base.start(amplitude, context, sigma)
+
+    def lengths(self, lengths: Lengths) -> Lengths:
+        """The lengths of the base."""
+        return self.base.lengths(lengths)
+
+    def log_penalty(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, ""]:
+        """Log of the repulsion."""
+        return self.strength * log_repulsion(A, b)
+
+    def log_penalty_from(
+        self,
+        A: Float[AnyArray, "k d d"],
+        b: Float[AnyArray, "k d"],
+        A2: Float[AnyArray, "c d d"],
+        b2: Float[AnyArray, "c d"],
+    ) -> Float[AnyArray, "c k"]:
+        """The same, of pairs."""
+        return self.strength * log_repulsion_from(A, b, A2, b2)
+
+    def check(self, k: int) -> None:
+        """What the base refuses."""
+        self.base.check(k)
 
 
 def log_bhattacharyya(

@@ -24,7 +24,7 @@ import table
 
 from bayesplat import SplatModel, datasets
 from bayesplat.devices import inference
-from bayesplat.flow.energy import neg_log_evidence
+from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.model import bind
 from bayesplat.scaling import fit_scaling
 from bayesplat.threads import run_all

@@ -7,7 +7,7 @@ import pytest
 from bayesplat import model
 from bayesplat.devices import inference
 from bayesplat.flow import run
-from bayesplat.flow.energy import neg_log_evidence
+from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.priors import Ridge
 
 N, K, NOISE, WIDTH = 40, 6, 0.03, 0.05

@@ -8,7 +8,7 @@ import pytest
 
 from bayesplat.devices import inference
 from bayesplat.flow import run
-from bayesplat.flow.energy import NegLogEvidence
+from bayesplat.flow.evidence import NegLogEvidence
 from tests.flow.bumps import SETTINGS, bumps, energy_of
 
 PIECES = ("fill", "_transport", "certificate", "birth", "death", "clearing", "split", "merge", "exact")

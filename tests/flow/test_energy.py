@@ -8,8 +8,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from bayesplat.devices import inference
-from bayesplat.flow import energy as energies
-from bayesplat.flow import reaction
+from bayesplat.flow import evidence, reaction
+from bayesplat.flow.evidence import log_seen, neg_log_evidence
+from bayesplat.flow.joint import neg_log_joint, squared_error
 from bayesplat.flow.position import Particles, geometry, particles
 from tests.flow.bumps import WIDTH, bumps, energy_of, problem_of
 from tests.flow.bumps import N as GRID
@@ -18,9 +19,9 @@ from tests.flow.dense import Dense, Splats
 N, K, PENALTY, NEW = 30, 4, 1e-2, 3
 LIVE = np.array([True, True, False, True])
 KINDS = {
-    "evidence": energies.neg_log_evidence,
-    "joint": energies.neg_log_joint,
-    "squares": lambda problem: energies.squared_error(problem, PENALTY),
+    "evidence": neg_log_evidence,
+    "joint": neg_log_joint,
+    "squares": lambda problem: squared_error(problem, PENALTY),
 }
 kinds = pytest.mark.parametrize("kind", KINDS)
 
@@ -254,7 +255,7 @@ def test_splats_out_of_each_others_reach_are_worth_what_the_energy_says():
     """Where no other splat's second moment moves, gain and worth are the whole change of the energy."""
     x = np.concatenate([np.linspace(low, low + 0.1, 8) for low in (0.0, 0.45, 0.9)])[:, None]
     y = np.sin(9 * x[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=24)
-    energy = energies.neg_log_evidence(problem_of(y, x, 2, trend="none"))
+    energy = neg_log_evidence(problem_of(y, x, 2, trend="none"))
     at = energy.start(2)
     at = at._replace(centre=jnp.array([[0.05], [0.95]]), excess=jnp.full((2, 1), np.log(0.02)))
     second = jax.tree.map(lambda leaf: leaf[1:], particles(at))
@@ -288,7 +289,7 @@ def test_a_splat_costs_what_the_data_that_see_it_leave_open():
     energy, length = energy_of(y), 0.3 * SPACING
     where = {"many data": 10.0, "one datum": 20.0, "a gap": 20.5, "a missing datum": 30.0}
     at = along_the_line(energy, SPACING * np.array(list(where.values())), np.array([4 * SPACING, *[length] * 3]))
-    cost = -np.asarray(energies.log_seen(energy.problem, geometry(energy.problem, at)))
+    cost = -np.asarray(log_seen(energy.problem, geometry(energy.problem, at)))
     beside = 2 * np.exp(-((1 / 0.3) ** 2))  # squared heights at the neighbours of a splat on a datum
     seen = np.array([1 + beside, 2 * np.exp(-((0.5 / 0.3) ** 2)), beside]) + 1e-6
     assert cost[0] == 0.0
@@ -324,7 +325,7 @@ def test_a_flank_on_one_datum_raises_no_tall_splat_in_the_gap(flank, monkeypatch
     step, height = best_beside(*flank)
     assert abs(step) <= 0.25
     assert height < 1.1
-    monkeypatch.setattr(energies, "UNSEEN", 0.0)
+    monkeypatch.setattr(evidence, "UNSEEN", 0.0)
     step, height = best_beside(*flank)
     assert step > 1
     assert height > 3

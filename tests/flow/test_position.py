@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bayesplat.devices import inference
-from bayesplat.flow.energy import neg_log_evidence
+from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.position import (
     Particles,
     frame,

@@ -13,12 +13,14 @@ from endurance.journals import killed
 from bayesplat._checks import BayesplatError
 from bayesplat.checkpoint import NO_JOURNAL, Folder
 from bayesplat.devices import inference
-from bayesplat.flow import birth_death, run, step
+from bayesplat.flow import birth_death, descent, run, step
 from bayesplat.flow.certificate import Candidates
 from bayesplat.flow.chain_start import chain_start
-from bayesplat.flow.energy import neg_log_evidence, squared_error
+from bayesplat.flow.evidence import neg_log_evidence
+from bayesplat.flow.joint import squared_error
 from bayesplat.flow.position import geometry, particles
 from bayesplat.flow.result import point_fit
+from bayesplat.flow.step import State
 from bayesplat.priors import R2D2, RegularizedHorseshoe
 from bayesplat.scaling import Scaling
 from bayesplat.tables import Data
@@ -187,7 +189,7 @@ def test_a_flow_goes_on_where_it_was_left(flows):
 
 def one_run(energy, settings, stop=None):
     with inference():
-        start = run._Start(energy, settings, jax.random.key(0), 0.0)
+        start = descent.Descent(energy, settings, jax.random.key(0), 0.0)
         start.run(settings.rounds, stop or threading.Event())
         return start.end()
 
@@ -238,7 +240,7 @@ def test_an_interrupt_ends_all_starts_and_keeps_the_best(flows, trial, monkeypat
 @pytest.mark.parametrize("records", [1, 9, 16], ids=["at the start", "in the trial", "after it"])
 def test_a_killed_flow_goes_on_to_the_same_end(flows, tmp_path, monkeypatch, records):
     monkeypatch.setattr(run, "EQUAL", np.inf)  # both go on
-    monkeypatch.setattr(run, "RECORD_EVERY", 0.0)
+    monkeypatch.setattr(descent, "RECORD_EVERY", 0.0)
 
     def flow(journal):
         return run.run_flow(flows.first, jax.random.key(0), 2, SETTINGS._replace(trial=6), journal=journal)
@@ -287,8 +289,8 @@ def tried(energies, reasons=()):
 
 
 def standing(history, reason):
-    start = object.__new__(run._Start)
-    start.at = run.Standing(history, [], reason=reason, trial=len(history))
+    start = object.__new__(descent.Descent)
+    start.at = descent.Standing(history, [], reason=reason, trial=len(history))
     return start
 
 
@@ -343,9 +345,9 @@ TURNS = [
 
 def turns(flows, live, history):
     """Moves that have their turn in a start with so many splats that has come this far."""
-    start = run._Start(flows.first, SETTINGS, jax.random.key(0), 0.0)
-    start.state = run.State(flows.runs[0].state.position, np.arange(K) < live, np.zeros(()))
-    start.at = run.Standing(history, [live] * len(history), trial=len(history))
+    start = descent.Descent(flows.first, SETTINGS, jax.random.key(0), 0.0)
+    start.state = State(flows.runs[0].state.position, np.arange(K) < live, np.zeros(()))
+    start.at = descent.Standing(history, [live] * len(history), trial=len(history))
     return {start._next(turn) for turn in range(len(step.CYCLE))}
 
 
@@ -413,10 +415,10 @@ class Stop(threading.Event):
 
 @pytest.mark.parametrize("after", [0, 2])
 def test_an_excursion_cut_short_is_as_if_not_begun(flows, end, monkeypatch, float64, after):
-    start = run._Start(flows.first, SETTINGS, jax.random.key(0), 0.0)
-    start.state = run.State(end.position, np.arange(K) < 4, np.zeros(()))
-    start.at = run.Standing([9.0] * 6, [4] * 6, dropping=False, trial=6)
-    monkeypatch.setattr(run, "CYCLE", (step.CLEARING,))
+    start = descent.Descent(flows.first, SETTINGS, jax.random.key(0), 0.0)
+    start.state = State(end.position, np.arange(K) < 4, np.zeros(()))
+    start.at = descent.Standing([9.0] * 6, [4] * 6, dropping=False, trial=6)
+    monkeypatch.setattr(descent, "CYCLE", (step.CLEARING,))
     before, stop = start.at, Stop(after)
     start._move(stop)
     assert start.at == before
@@ -455,8 +457,8 @@ def test_a_lost_bump_is_where_the_certificate_points(flows, end, float64):
     centre = np.where(end.live, end.position.centre[:, 0], np.inf)
     lost = int(np.argmin(np.abs(centre - 0.7)))
     live = end.live.at[lost].set(False)
-    state = run.State(end.position, live, jnp.asarray(np.inf))
-    after = run.advance(flows.first, SETTINGS, state, ("birth",), jax.random.key(0), 60)
+    state = State(end.position, live, jnp.asarray(np.inf))
+    after = step.advance(flows.first, SETTINGS, state, ("birth",), jax.random.key(0), 60)
     born = np.asarray(after.position.centre)[np.asarray(after.live & ~live), 0]
     np.testing.assert_allclose(born, [0.7], atol=0.02)
     assert after.energy < end.energy + 0.5

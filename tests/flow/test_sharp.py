@@ -8,7 +8,7 @@ import pytest
 from bayesplat.devices import inference
 from bayesplat.evaluate import heights
 from bayesplat.flow import step
-from bayesplat.flow.energy import information, neg_log_evidence
+from bayesplat.flow.evidence import information, neg_log_evidence
 from bayesplat.flow.position import geometry, particles
 from bayesplat.flow.slide import _slid, slide
 from bayesplat.mothers import Box, Gaussian, Mixed

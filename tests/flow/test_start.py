@@ -8,7 +8,7 @@ import pytest
 
 from bayesplat.devices import inference
 from bayesplat.flow import run, start
-from bayesplat.flow.energy import neg_log_evidence
+from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.position import geometry
 from tests.flow.bumps import SETTINGS, N, bumps, energy_of, problem_of
 

@@ -9,8 +9,9 @@ import pytest
 
 from bayesplat import likelihoods
 from bayesplat.devices import inference
-from bayesplat.flow import energy as energies
 from bayesplat.flow import transport
+from bayesplat.flow.evidence import neg_log_evidence
+from bayesplat.flow.joint import squared_error
 from bayesplat.flow.position import Particles, particles
 from tests.flow.bumps import N, X, bumps, energy_of, problem_of
 from tests.flow.dense import Dense
@@ -57,14 +58,14 @@ def pairs(live):
 
 def test_matrix_is_the_expected_curvature_and_the_priors(square, curvature):
     """E[a a^T | y] * (T^T C^-1 T) + prior precision, by blocks of the frame."""
-    energy = energies.neg_log_evidence(square)
+    energy = neg_log_evidence(square)
     at = oblique(energy, 0)
     found, expected = np.asarray(curvature(energy, at, jnp.asarray(LIVE))), Dense(energy, at, LIVE).curvature()
     np.testing.assert_allclose(found[pairs(LIVE)], expected[pairs(LIVE)], rtol=1e-5, atol=1e-5)
 
 
 def test_matrix_is_at_least_the_prior_wherever_the_splats_are(square, curvature):
-    energy = energies.neg_log_evidence(square)
+    energy = neg_log_evidence(square)
     for seed in range(20):
         at, live = oblique(energy, seed), np.random.default_rng(seed).uniform(size=K) < 0.7
         prior = np.diag(Dense(energy, at, live).splats.prior_precision.reshape(-1))
@@ -91,7 +92,7 @@ def test_matrix_of_the_noise_is_its_fisher_information():
 @pytest.fixture(scope="module")
 def squares():
     """The paper's energy of two bumps, and two splats near them."""
-    energy = energies.squared_error(problem_of(bumps(0.25, 0.7), k=2))
+    energy = squared_error(problem_of(bumps(0.25, 0.7), k=2))
     at = energy.start(2)
     excess = jnp.full((2, 1), np.log(0.08))
     return energy, at._replace(centre=jnp.array([[0.2], [0.75]]), excess=excess), jnp.ones(2, bool)

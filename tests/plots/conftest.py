@@ -11,7 +11,8 @@ import pytest
 from made_up import K, N
 
 import bayesplat as bs
-from bayesplat.flow.run import Run, State
+from bayesplat.flow.descent import Run
+from bayesplat.flow.step import State
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ from tables import LIKELIHOODS
 
 from bayesplat.likelihoods import FLOOR, noise_field
 from bayesplat.measure import SplatMeasure
-from bayesplat.model import Specification
 from bayesplat.mothers import Gaussian
 from bayesplat.posterior.predict import Component, Sample, log_predictive_density, partial_dependence, predict
 from bayesplat.priors import Ridge
+from bayesplat.specification import Specification
 
 S, K, M, PROB = 40, 3, 300, 0.8  # 300 rows: one block of 256 and one filled up
 RNG = np.random.default_rng(0)

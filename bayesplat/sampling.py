@@ -49,7 +49,8 @@ def by_nuts(
             show(p.done, p.total, f"{p.divergences} divergent" if p.done else "compiling")
 
         chains = nuts.run_nuts(problem, positions, run_key, settings, report, journal)
-    how = {**settings._asdict(), "chains": len(starts), "chain_method": "threads", "interrupted": chains.interrupted}
+    kept = len(chains.stats["diverging"])
+    how = {**settings._asdict(), "chains": kept, "chain_method": "threads", "interrupted": chains.interrupted}
     return Drawn(chains.values, nuts_stats(chains.stats, settings.max_tree_depth), how)
 
 

@@ -9,12 +9,34 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import jax
 from threadpoolctl import threadpool_limits
 
 from bayesplat.devices import inference
+
+
+class _Narrow:
+    """LAPACK on one thread as long as any block runs, however they overlap: the setting is the whole process's."""
+
+    def __init__(self) -> None:
+        self.lock, self.blocks, self.limit = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.blocks:
+                self.limit.enter_context(threadpool_limits(1, "blas"))
+            self.blocks += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.blocks -= 1
+            if not self.blocks:
+                self.limit.close()
+
+
+_narrow = _Narrow()
 
 
 def run_all(
@@ -41,7 +63,7 @@ def run_all(
                 stop.set()
                 raise
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as pool:
+    with _narrow, ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as pool:
         futures = [pool.submit(guarded, i) for i in range(count)]
         try:
             while wait(futures, interval).not_done:

@@ -99,6 +99,26 @@ def test_blas_keeps_to_one_thread_while_jobs_run_and_no_longer():
     assert during == [{1}] * 3
 
 
+def test_blas_has_its_threads_back_when_calls_overlapped():
+    first_runs, second_runs = threading.Event(), threading.Event()
+
+    def first(i, stop):
+        first_runs.set()
+        assert second_runs.wait(10)
+
+    def second(i, stop):
+        assert first_runs.wait(10)
+        second_runs.set()
+        earlier.join(10)  # ends last, though it began last
+
+    with threadpool_limits(2, "blas"):
+        earlier = threading.Thread(target=run_all, args=(first, 1, lambda: None))
+        earlier.start()
+        first_runs.wait(10)
+        run_all(second, 1, lambda: None)
+        assert blas_threads() == {2}
+
+
 def test_compiled_work_is_shared_between_threads():
     traced = []
 

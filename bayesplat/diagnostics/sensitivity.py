@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import threading
 import warnings
 
 import numpy as np
@@ -19,14 +20,19 @@ DESIGN = 25
 """Most design points at which f is judged."""
 
 BLOCKS = {
+    "v": ("tau", "lam", "slab", "r2", "part", "stick"),
     "A": ("location", "spread", "deviation", "excess", "shear"),
     "b": ("centre",),
     "noise": ("sigma", "noise_weight"),
 }
-"""Sites of every block; all others, but for the coefficients themselves, belong to v."""
+"""Sites of every block of the prior."""
 
-COEFFICIENTS = ("amplitude", "trend")
-"""Not scaled: they follow from the sites above them, and scaling both would count a prior twice."""
+UNSCALED = ("amplitude", "trend", "mixing")
+"""Sites that are not scaled: coefficients follow from the sites above them, and scaling both would count a prior twice;
+mixing weights make noise heavy-tailed, and the likelihood integrates over them."""
+
+_library = threading.Lock()
+"""Held while the library prints its advice into nowhere: standard output and warnings belong to the whole process."""
 
 ADVICE = {
     "v": "the prior on amplitudes: set its dial on purpose, and compare priors with `compare`",
@@ -43,11 +49,8 @@ def sensitivity(tree: "xr.DataTree") -> "pd.DataFrame":
     power scaling and Pareto-smoothed weights. Zero where the density is the same for all draws.
     """
     judged, log_prior = _judged(tree), pooled(tree, "log_prior")
-    named = {site for sites in BLOCKS.values() for site in sites}
-    rest = tuple(str(site) for site in log_prior if site not in named and site not in COEFFICIENTS)
-    sites = {"v": rest, **BLOCKS}
     rows = {}
-    for block, names in sites.items():
+    for block, names in BLOCKS.items():
         total = sum(
             (log_prior[name].values for name in names if name in log_prior), np.zeros(log_prior.sizes["sample"])
         )
@@ -85,7 +88,7 @@ def _psense(judged: dict[str, np.ndarray], name: str, log_density: np.ndarray) -
         return {"f": 0.0, "sigma": 0.0}
     tree = arviz_base.from_dict({"posterior": judged, name: {"y": distinct(log_density)[None]}})
     # the library prints its advice, which is for single parameters
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with _library, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         found = psense(tree, group=name.removeprefix("log_"))
     return {key: float(found[key].mean()) for key in judged}

@@ -30,11 +30,15 @@ def stacked(tree: "xr.DataTree") -> "xr.DataTree":
 
 
 def mode_weights(elpd: Float[np.ndarray, "m n"]) -> Float[np.ndarray, " m"]:
-    """Stacking weights with a prior of WORTH data for every chain; none for chains that less than one datum prefers."""
+    """Stacking weights with a prior of WORTH data for every chain; none for chains that less than one datum prefers.
+
+    Where no chain has a datum to itself, all keep what they have.
+    """
+    scored = int(np.sum(~np.isnan(elpd).any(0)))
     weights = stacking_weights(elpd, WORTH)
-    preferring = weights * (elpd.shape[1] + WORTH * len(elpd)) - WORTH
-    weights = np.where(preferring < 1, 0.0, weights)
-    return weights / weights.sum()
+    preferring = weights * (scored + WORTH * len(elpd)) - WORTH
+    kept = np.where(preferring < 1, 0.0, weights)
+    return kept / kept.sum() if kept.any() else weights
 
 
 def stacking_weights(elpd: Float[np.ndarray, "m n"], prior: float = 0.0, steps: int = 2000) -> Float[np.ndarray, " m"]:

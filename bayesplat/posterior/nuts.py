@@ -203,11 +203,17 @@ def _progress(chunks: list[list[Any]], settings: Settings) -> Progress:
 
 
 def _gather(chunks: list[list[Any]], settings: Settings, interrupted: bool) -> Chains:
-    """Join the chunks of every chain, drop warm-up, and cut all chains to the shortest."""
-    keep = min(min(len(chain) * CHUNK for chain in chunks), settings.warmup + settings.draws)
-    if keep <= settings.warmup + 3:
+    """Join the chunks of every chain, drop warm-up, and keep as many draws of equally long chains as there are.
+
+    There are more chains than cores: where an interrupt found some of them done and others hardly begun, the latter go.
+    """
+    lengths = np.array([min(len(chain) * CHUNK - settings.warmup, settings.draws) for chain in chunks])
+    draws = max(lengths, key=lambda length: length * np.sum(lengths >= length))
+    if draws <= 3:
         raise KeyboardInterrupt("Interrupted before the chains had draws to keep.")
-    chains = [jax.tree.map(lambda *parts: np.concatenate(parts)[settings.warmup : keep], *chain) for chain in chunks]
+    span = slice(settings.warmup, settings.warmup + int(draws))
+    kept = [chain for chain, length in zip(chunks, lengths, strict=True) if length >= draws]
+    chains = [jax.tree.map(lambda *parts: np.concatenate(parts)[span], *chain) for chain in kept]
     values, stats = jax.tree.map(lambda *each: np.stack(each), *chains)
     return Chains(values, stats, interrupted)
 

@@ -1,14 +1,21 @@
 """Power-scaling sensitivity: against closed forms on a conjugate model, and what the report says of it."""
 
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from diagnostics.trees import CHAINS, DRAWS, fit_groups, tree_of
 from scipy import stats
 
+from bayesplat import Normal, SplatModel, StudentT
 from bayesplat.diagnostics.overfitting import overfitting
-from bayesplat.diagnostics.sensitivity import LIMIT, sensitivity
+from bayesplat.diagnostics.sensitivity import BLOCKS, LIMIT, UNSCALED, sensitivity
+from tests.tables import BASE_PRIORS
 
 AT = (CHAINS, DRAWS)
+PLANE = np.random.default_rng(0).uniform(size=(20, 2))
 
 
 def conjugate(prior_mean, prior_sd, data_sd, site):
@@ -69,6 +76,30 @@ def few():
 def test_coefficients_are_not_scaled_beside_what_they_follow_from():
     tree = conjugate(0.0, 1.0, 1.0, "amplitude")
     assert sensitivity(tree).loc["v", "f"] == 0
+
+
+def test_weights_of_heavy_tailed_noise_are_part_of_no_prior():
+    """The likelihood integrates over them: one that pulls at f says nothing of the amplitudes."""
+    table = sensitivity(conjugate(0.0, 1.0, 1.0, "mixing"))
+    np.testing.assert_array_equal(table.drop("likelihood")["f"], 0.0)
+
+
+@pytest.mark.parametrize("prior", BASE_PRIORS.values(), ids=BASE_PRIORS)
+@pytest.mark.parametrize("likelihood", [Normal(), Normal(noise="varying"), StudentT()], ids=repr)
+def test_every_site_of_a_model_is_in_one_block_or_scaled_on_purpose_not(prior, likelihood):
+    sites = set(SplatModel(6, prior=prior, likelihood=likelihood, covariance="full").numpyro(PLANE).problem.sites())
+    places = [*(site for names in BLOCKS.values() for site in names), *UNSCALED]
+    assert len(set(places)) == len(places)
+    assert sites <= set(places)
+
+
+def test_threads_that_judge_at_once_leave_output_and_warnings_alone():
+    tree, out, filters = conjugate(0.0, 1.0, 1.0, "tau"), sys.stdout, list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        tables = list(pool.map(sensitivity, [tree] * 12))
+    assert sys.stdout is out
+    assert warnings.filters == filters
+    assert all(table.equals(tables[0]) for table in tables)
 
 
 def test_the_report_gives_advice_for_the_block_that_matters():

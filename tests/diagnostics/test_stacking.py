@@ -107,6 +107,21 @@ def test_a_chain_that_predicts_nothing_has_no_say():
     np.testing.assert_allclose(weights[[0, 2]], 0.5, atol=0.2)
 
 
+@pytest.mark.parametrize(("chains", "data"), [(4, 1), (4, 3), (16, 12), (2, 1)])
+def test_fewer_data_than_chains_leave_weights_that_add_up(chains, data):
+    elpd = 0.2 * np.random.default_rng(5).normal(size=(chains, data))
+    weights = mode_weights(elpd)
+    assert (weights > 0).all()
+    np.testing.assert_allclose(weights.sum(), 1)
+
+
+def test_a_datum_without_a_score_has_no_say_in_who_is_preferred():
+    elpd = np.random.default_rng(4).normal(size=(3, 80))
+    elpd[1] -= 20
+    gap = np.concatenate([elpd, np.full((3, 40), np.nan)], 1)
+    np.testing.assert_array_equal(mode_weights(gap), mode_weights(elpd))
+
+
 def test_the_report_names_the_weights():
     report = convergence(stacked(two_modes()), "nuts")
     assert any("weights 0.7" in failure and "stacking" in failure for failure in report.failures)

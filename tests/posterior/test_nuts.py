@@ -118,16 +118,19 @@ def test_the_density_beside_a_draw_is_its_own(problem, sampled):
     assert np.ptp(own) > 1
 
 
-def test_draws_are_cut_to_the_shortest_chain_and_warm_up_is_dropped():
+def test_an_interrupt_keeps_as_many_draws_of_equally_long_chains_as_there_are():
     settings = nuts.Settings(warmup=30, draws=100)
     chunk = np.arange(nuts.CHUNK)
 
     def chain(chunks):
         return [({"z": chunk + i * nuts.CHUNK}, {"energy": chunk}) for i in range(chunks)]
 
-    chains = nuts._gather([chain(6), chain(3)], settings, True)
-    np.testing.assert_array_equal(chains.values["z"], np.tile(np.arange(30, 75), (2, 1)))
-    assert chains.interrupted
+    cut = nuts._gather([chain(6), chain(4)], settings, True)
+    np.testing.assert_array_equal(cut.values["z"], np.tile(np.arange(30, 100), (2, 1)))
+    assert cut.interrupted
     assert nuts._gather([chain(6), chain(6)], settings, False).values["z"].shape == (2, 100)
+    for late in (0, 1, 2):  # not begun, in warm-up, hardly beyond: those that are done stay
+        found = nuts._gather([chain(6), chain(6), chain(late), chain(0)], settings, True)
+        np.testing.assert_array_equal(found.values["z"], np.tile(np.arange(30, 130), (2, 1)))
     with pytest.raises(KeyboardInterrupt):
-        nuts._gather([chain(6), chain(1)], settings, True)
+        nuts._gather([chain(1), chain(0)], settings, True)

@@ -22,6 +22,15 @@ def positive_int(name: str, value: object) -> int:
     return int(value)  # pyright: ignore[reportArgumentType]
 
 
+def integer(name: str, value: object) -> int:
+    """Return `value` as an int, or refuse it."""
+    require(
+        isinstance(value, (int, np.integer)) and not isinstance(value, bool),
+        f"Expected `{name}` to be an integer, got {value!r}.",
+    )
+    return int(value)  # pyright: ignore[reportArgumentType]
+
+
 def positive(name: str, value: object) -> float:
     """Return `value` as a finite float above 0, or refuse it."""
     require(

@@ -43,7 +43,7 @@ def bind_table(spec: Specification, x: object, y: object, quiet: bool = False) -
     make_room()
     data = as_data(x, y)
     rows = np.flatnonzero(~np.isnan(data.y))
-    scaling = fit_scaling(data.x[rows], data.y[rows])
+    scaling = fit_scaling(data.x[rows], data.y[rows], spec.trend != "none")
     if not quiet:
         _warn(data, rows, scaling, spec)
     box, standard = np.asarray(scaling.to_box(data.x[rows])), np.asarray(scaling.to_standard(data.y[rows]))

@@ -21,11 +21,11 @@ from bayesplat.atomic import write_whole
 from bayesplat.specification import Specification
 
 FORMAT = "bayesplat-posterior"
-VERSION = 5
+VERSION = 6
 """Version of the file format; raised whenever an older reader would misread a file.
 
 2: chains may have weights by stacking. 3: or by evidence, and leave-one-out scores may be those of refits. 4: sealed.
-5: mothers may be mixed.
+5: mothers may be mixed. 6: the horseshoe may leave its dial to the number of splats.
 """
 
 SEAL = b"\nbayesplat sha256 "
@@ -81,6 +81,8 @@ def _to_json(value: object) -> Any:
             "keep what you need of `post.data` instead.",
         )
         return {"is": name, **{f.name: _to_json(getattr(value, f.name)) for f in fields(value)}}
+    if isinstance(value, np.generic):
+        return value.item()
     return [_to_json(item) for item in value] if isinstance(value, tuple) else value
 
 

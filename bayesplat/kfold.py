@@ -94,6 +94,7 @@ def kfold(
     keeps the folds that are done. Raises BayesplatError for fewer than two folds, or a fold without the others' data.
     """
     fraction("prob", prob)
+    require("checkpoint" not in sampling, "Expected no `checkpoint`: folds would share one folder; leave it out.")
     data = as_data(x, y)
     observed = ~np.isnan(data.y)
     fold = _labels(folds, observed, seed)
@@ -104,7 +105,7 @@ def kfold(
             show(i, count, f"fold {i + 1} of {count}")
             held, used = observed & (fold == i), observed & (fold != i)
             post = refit(model, data.x[used], data.y[used], seed, sampling)
-            if post.info["interrupted"]:
+            if post is None:
                 break
             log_density[held] = post.log_predictive_density(data.x[held], data.y[held])
             new = post.predict(data.x[held], prob, kind="observation")
@@ -115,11 +116,15 @@ def kfold(
     return KFold(log_density, covered, fold, prob, failures, time.perf_counter() - began)
 
 
-def refit(model: SplatModel, x: np.ndarray, y: np.ndarray, seed: int, sampling: dict[str, Any]) -> Posterior:
-    """The posterior given some of the data, without progress or warnings of its own."""
+def refit(model: SplatModel, x: np.ndarray, y: np.ndarray, seed: int, sampling: dict[str, Any]) -> Posterior | None:
+    """The posterior given some of the data, without progress or warnings of its own; None if it was interrupted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # they would say the same once for every refit
-        return model.sample(x, y, seed=seed, progress=False, **sampling)
+        try:
+            post = model.sample(x, y, seed=seed, progress=False, **sampling)
+        except KeyboardInterrupt:
+            return None
+    return None if post.info["interrupted"] else post
 
 
 def _labels(folds: int | object, observed: Bool[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " n"]:

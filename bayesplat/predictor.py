@@ -1,5 +1,6 @@
 """Predictions in the user's units, from one posterior or from a mixture of several."""
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,10 +28,30 @@ class Predictor(NamedTuple):
         """Mean, sd and equal-tailed interval at new inputs, as `Posterior.predict` says."""
         fraction("prob", prob)
         one_of("kind", kind, ("function", "observation", "noise"))
-        x = np.asarray(self.scaling.to_box(as_inputs(x_new, "x_new", self.names[:-1])))
+        x = self._inside(x_new)
         with inference():
             p = predictions.predict(self.components, x, prob, kind)
         return self.in_units(p, 0.0 if kind == "noise" else self.scaling.mean, x_new)
+
+    def draws(self, x_new: object) -> Float[np.ndarray, "s m"]:
+        """F at new inputs for every draw, in the units of y, as `Posterior.draws` says."""
+        x = self._inside(x_new)
+        with inference():
+            drawn = predictions.draws(self.components, x)
+        return self.scaling.mean + self.scaling.sd * drawn
+
+    def _inside(self, x_new: object) -> Float[np.ndarray, "m d"]:
+        """New inputs on the unit box; a warning where they are further out than any splat's centre."""
+        x = np.asarray(self.scaling.to_box(as_inputs(x_new, "x_new", self.names[:-1])))
+        margin = max(component.spec.centres.margin for component in self.components)
+        beyond = int(((x < -margin) | (x > 1 + margin)).any(1).sum())
+        if beyond:
+            message = (
+                f"{beyond} of {len(x)} rows of `x_new` lie beyond the data: f returns to the trend there, and its "
+                "bands are too narrow."
+            )
+            warnings.warn(message, UserWarning, stacklevel=4)
+        return x
 
     def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:
         """Log p(y_new | data) at every row, per unit of y."""

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from bayesplat import io
-from bayesplat._checks import one_of, positive_int, require
+from bayesplat._checks import fraction, integer, one_of, positive_int, require
 from bayesplat._typing import Key, Sites
 from bayesplat.bound import Bound, bind_table, unit_outputs
 from bayesplat.checkpoint import NO_JOURNAL, Journal, opened
@@ -83,7 +83,7 @@ class SplatModel(Specification):
         bound = bind_table(self, x, y)
         if start is not None:
             _same_problem(start, bound)
-        asked = {"seed": int(seed), "starts": positive_int("starts", starts)}
+        asked = {"seed": integer("seed", seed), "starts": positive_int("starts", starts)}
         with _journal(checkpoint, bound, "fit", asked) as journal:
             return _flow(bound, progress, journal, resume=start.runs if start is not None else (), **asked)
 
@@ -108,7 +108,7 @@ class SplatModel(Specification):
         `method="nuts"`: a chain from each of several runs of the flow; `start` takes those of an earlier `fit` of the
         same data, by a model that may have another prior on amplitudes. Trajectories have at most 2^max_tree_depth - 1
         gradients; by default the depth is 6 for one input and 8 for more, where that ends within about an hour. "smc":
-        `chains` independent populations of `draws`, from the prior to the posterior, without warm-up: two to ten times
+        `chains` independent populations of `draws`, from the prior to the posterior, without warm-up: one to six times
         as long, weighs explanations where chains keep to one, and estimates the evidence.
         "svi": a Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by
         size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the end of each run of the flow.
@@ -119,19 +119,20 @@ class SplatModel(Specification):
         """
         one_of("method", method, (*METHODS, "auto"))
         one_of("guide", guide, svi.GUIDES)
-        deepest = {} if max_tree_depth is None else {"max_tree_depth": max_tree_depth}
-        for name, count in {"chains": chains, "draws": draws, "warmup": warmup, **deepest}.items():
-            positive_int(name, count)
+        counts = {"chains": chains, "draws": draws, "warmup": warmup}
+        chains, draws, warmup = (positive_int(name, count) for name, count in counts.items())
+        seed, target_accept = integer("seed", seed), fraction("target_accept", target_accept)
+        deepest = None if max_tree_depth is None else positive_int("max_tree_depth", max_tree_depth)
         require(draws >= 4, f"Expected `draws` of at least 4, got {draws}.")
         began = time.perf_counter()
         bound = bind_table(self, x, y)
         n, d = bound.problem.x.shape
-        depth = max_tree_depth or choose_depth(n, self.n_splats, d)
+        depth = deepest or choose_depth(n, self.n_splats, d)
         budget = Budget(chains, warmup, draws, guide, target_accept, depth)
         if start is not None:
             _same_problem(start, bound, free=("prior",))
         method = _method(method, n, self.n_splats)
-        asked = {"method": method, "seed": int(seed), **budget._asdict()}
+        asked = {"method": method, "seed": seed, **budget._asdict()}
         with inference(bound.device):
             key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
             with (
@@ -139,7 +140,7 @@ class SplatModel(Specification):
                 meanwhile(lambda: _aside(bound, prior_key)) as aside,
             ):
                 count = starts_of(method, chains)
-                starts = _starts(bound, start, count, int(seed), progress, journal) if count else []
+                starts = _starts(bound, start, count, seed, progress, journal) if count else []
                 drawn = METHODS[method](bound.problem, starts, key, budget, progress, journal)
             prior = aside.result()
             posterior = complete_all(bound.problem, drawn.values, complete_key)
@@ -173,9 +174,9 @@ class SplatModel(Specification):
         """
         if y is not None:
             bound = bind_table(self, x, y)
-            return SplatTerm(bound.problem, bound.scaling, True)
+            return SplatTerm(bound.problem, bound.scaling, ~np.isnan(bound.data.y))
         bound = bind_table(self, x, unit_outputs(x), quiet=True)
-        return SplatTerm(bound.problem, bound.scaling._replace(mean=0.0, sd=1.0), False)
+        return SplatTerm(bound.problem, bound.scaling._replace(mean=0.0, sd=1.0), None)
 
     def prior_predictive(self, x: object, draws: int = 100, seed: int = 0, y: object = None) -> PriorPredictive:
         """What the prior expects at inputs x before any data: look at it before fitting.
@@ -184,7 +185,7 @@ class SplatModel(Specification):
         """
         bound = bind_table(self, x, unit_outputs(x) if y is None else y, quiet=True)
         with inference():
-            draw = prior_draws(bound.problem, positive_int("draws", draws), jax.random.key(seed))
+            draw = prior_draws(bound.problem, positive_int("draws", draws), jax.random.key(integer("seed", seed)))
         mean, sd = (0.0, 1.0) if y is None else (bound.scaling.mean, bound.scaling.sd)
         sigma = sd * draw.values["sigma"][0]
         names = (*bound.data.names[:-1], "y (sds)" if y is None else bound.data.names[-1])
@@ -276,10 +277,12 @@ def _starts(
         kept = journal.recall("starts", [dict.fromkeys(bound.problem.sites(), 0)] * count)
     if kept is not None and fit is None:
         return kept
+    given = fit is not None
     fit = fit if fit is not None else _flow(bound, progress, journal, seed=seed, starts=count)
-    if journal.folder is not None and any(run.reason == INTERRUPTED for run in fit.runs):
-        # chains from unfinished starts would not be those of a run that goes on
-        raise KeyboardInterrupt(f"Interrupted before the chains; bayesplat.resume({str(journal.folder)!r}) goes on.")
+    if any(run.reason == INTERRUPTED for run in fit.runs) and (journal.folder is not None or not given):
+        # whoever interrupts wants no chains; and those of unfinished starts would not be those of a run that goes on
+        way_on = "" if journal.folder is None else f"; bayesplat.resume({str(journal.folder)!r}) goes on"
+        raise KeyboardInterrupt(f"Interrupted before the chains: there are no draws to keep{way_on}.")
     with inference(bound.device):
         energy = neg_log_evidence(bound.problem)
         starts = [chain_start(bound.problem, energy, fit.runs[c % len(fit.runs)]) for c in range(count)]

@@ -42,7 +42,7 @@ def reloo(post: Posterior, most: int = MOST, seed: int = 0, progress: bool | Non
             show(count, bad.size, f"refit {count + 1} of {bad.size}")
             others = np.arange(y.size) != i
             without = refit(model, x[others], y[others], seed, sampling)
-            if without.info["interrupted"]:
+            if without is None:
                 break
             scores[i] = without.log_predictive_density(x[[i]], y[[i]])[0]
     tree = post.data.copy()

@@ -63,6 +63,15 @@ class Posterior:
         """
         return self.predictor.predict(x_new, prob, kind)
 
+    def draws(self, x_new: object) -> Float[np.ndarray, "s m"]:
+        """Draws of f at new inputs (m, d) or (m,), in the units of y: row by row one function of the posterior.
+
+        For what intervals at single points cannot say, such as where f is highest, differences and integrals:
+        `x_new[post.draws(x_new).argmax(1)]` are draws of the place of the peak. Chains are joined in proportion to
+        their weights. Shape (s, m). Raises BayesplatError for inputs that do not fit.
+        """
+        return self.predictor.draws(x_new)
+
     def partial_dependence(self, along: object, at: object, prob: float = 0.9) -> Prediction:
         """Average of f over the data, with one input held at each value of `at` (m,), in the units of y.
 

@@ -9,28 +9,33 @@ from bayesplat._typing import AnyArray
 
 
 class Scaling(NamedTuple):
-    """Affine maps of inputs to the unit box and of the output to mean 0, sd 1."""
+    """Affine maps of inputs to the unit box and of the output to mean 0, sd 1; without a trend, to size 1 about 0."""
 
     low: np.ndarray  # (d,) lowest value of each input
     extent: np.ndarray  # (d,) range of each input; 1 where an input is constant
-    mean: float  # mean of the observed outputs
-    sd: float  # sd of the observed outputs; 1 where they are constant
+    mean: float  # mean of the observed outputs; 0 without a trend
+    sd: float  # root mean square of the observed outputs about it; 1 where that is 0
 
     def to_box(self, x: Float[AnyArray, "*n d"]) -> Float[AnyArray, "*n d"]:
         """Inputs on the unit box."""
         return (x - self.low) / self.extent
 
     def to_standard(self, y: Float[AnyArray, " n"]) -> Float[AnyArray, " n"]:
-        """Outputs with mean 0 and sd 1."""
+        """Outputs in units of their size, about the mean."""
         return (y - self.mean) / self.sd
 
 
-def fit_scaling(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"]) -> Scaling:
-    """Scaling of observed data: NaN outputs are left out."""
+def fit_scaling(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], centred: bool = True) -> Scaling:
+    """Scaling of observed data, NaN outputs left out; outputs are centred unless f is to be 0 without splats."""
     low, extent = x.min(0), np.ptp(x, 0)
     observed = y[~np.isnan(y)]
-    sd = float(observed.std())
+    mean = float(observed.mean()) if centred else 0.0
     # a spread below rounding of the values themselves is no spread
     constant = extent <= 1e-12 * np.maximum(np.abs(low), np.abs(low + extent))
-    flat = sd <= 1e-12 * float(np.abs(observed).max())
-    return Scaling(low, np.where(constant, 1.0, extent), float(observed.mean()), 1.0 if flat else sd)
+    return Scaling(low, np.where(constant, 1.0, extent), mean, spread(observed, mean))
+
+
+def spread(y: Float[np.ndarray, " n"], about: float) -> float:
+    """Root mean square of y about a value; 1 where it is 0, up to rounding."""
+    size = float(np.sqrt(np.mean((y - about) ** 2)))
+    return 1.0 if size <= 1e-12 * float(np.abs(y).max()) else size

@@ -9,10 +9,10 @@ from typing import Any, no_type_check
 import numpy as np
 import pandas as pd
 
-from bayesplat._checks import fraction, one_of, positive_int, require
+from bayesplat._checks import fraction, one_of, require
 from bayesplat.likelihoods import Normal
 from bayesplat.mothers import Mother
-from bayesplat.priors import AmplitudePrior, Centres, Lengths, RegularizedHorseshoe
+from bayesplat.priors import AmplitudePrior, Centres, Lengths
 from bayesplat.regression import SplatModel
 from bayesplat.sampling import METHODS
 
@@ -125,9 +125,7 @@ class SplatRegressor(RegressorMixin, BaseEstimator):
     def _model(self) -> SplatModel:
         """The model that the parameters describe."""
         given = {field.name: getattr(self, field.name) for field in fields(SplatModel)}
-        given = {name: value for name, value in given.items() if value is not None}
-        prior = RegularizedHorseshoe.among(positive_int("n_splats", self.n_splats))
-        return SplatModel(**{"prior": prior, **given})
+        return SplatModel(**{name: value for name, value in given.items() if value is not None})
 
 
 def _seed(random_state: object) -> int:

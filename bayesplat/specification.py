@@ -33,7 +33,7 @@ class Specification:
     covariance: str = "full"
     """Scale family: "spherical", "diag" or "full"; the same thing for one input."""
     trend: str = "constant"
-    """"none", "constant" or "linear"."""
+    """"none" (f is 0 without splats), "constant" or "linear"."""
     lengths: Lengths = Lengths()
     """Prior on axis lengths, as fractions of each input's range."""
     centres: Centres = Centres()

@@ -73,6 +73,7 @@ def as_data(x: object, y: object) -> Data:
 def _as_float(array: object, name: str) -> np.ndarray:
     if is_a(array, "xarray", "Dataset"):
         array = array.to_dataframe()  # pyright: ignore[reportAttributeAccessIssue]
+    names = _columns(array)
     if hasattr(array, "to_numpy"):
         array = array.to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
     try:
@@ -80,12 +81,29 @@ def _as_float(array: object, name: str) -> np.ndarray:
     except Exception as error:
         raise BayesplatError(f"Expected `{name}` to be an array of numbers, got {type(array).__name__}.") from error
     require(not np.iscomplexobj(raw), f"Expected real numbers in `{name}`, got complex ones; pass their real part.")
-    refusal = f"Expected numbers in `{name}`, got values of type {raw.dtype}; encode text and dates as numbers first."
+    refusal = f"Expected numbers in `{name}`, got {_odd(raw, names)}; encode text and dates as numbers first."
     require(raw.dtype.kind not in "mM", refusal)  # NumPy would turn dates into counts of days or nanoseconds
     try:
         return np.array(np.ma.filled(np.ma.asarray(raw, dtype=np.float64), np.nan))
     except (TypeError, ValueError) as error:
         raise BayesplatError(refusal) from error
+
+
+def _odd(raw: np.ndarray, names: list[str] | None) -> str:
+    """What is not a number, in words: the columns of a frame by their names."""
+    if names is None or raw.ndim != 2 or raw.dtype.kind != "O":
+        return f"values of type {raw.dtype}"
+    return "text or dates in the columns " + ", ".join(
+        repr(name) for name, column in zip(names, raw.T, strict=True) if not _numeric(column)
+    )
+
+
+def _numeric(column: np.ndarray) -> bool:
+    try:
+        np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def evenly(n: int, most: int) -> Int[np.ndarray, " m"]:
@@ -118,7 +136,8 @@ def _by_name(x: Any, name: str, fitted: tuple[str, ...]) -> object:
     if columns is None:
         return x
     missing = [own for own in fitted if own not in columns]
-    if missing and len(columns) == len(fitted) and all(re.fullmatch(r"x\d*", own) for own in fitted):
+    unnamed = all(re.fullmatch(r"x\d*", own) for own in fitted) and not set(fitted) & set(columns)
+    if unnamed and len(columns) == len(fitted):
         return x
     require(
         not missing,

@@ -66,6 +66,16 @@ def test_saving_over_a_loaded_file_works_and_leaves_nothing_else(saved, tmp_path
     assert os.listdir(tmp_path) == ["run.nc"]
 
 
+def test_numbers_of_numpy_become_plain_ones():
+    """As in `for k in np.arange(5, 30, 5)`, which type checkers refuse and users write."""
+    spec, prior = bs.SplatModel(), bs.RegularizedHorseshoe(4.0)
+    object.__setattr__(prior, "n_active", np.float32(4.0))
+    object.__setattr__(spec, "n_splats", np.int64(20))
+    object.__setattr__(spec, "prior", prior)
+    plain = bs.SplatModel(20, prior=bs.RegularizedHorseshoe(4.0))
+    assert json.dumps(io.spec_to_json(spec)) == json.dumps(io.spec_to_json(plain))
+
+
 def truncate(path):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])

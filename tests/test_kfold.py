@@ -41,6 +41,8 @@ class MeanModel(bs.SplatModel):
         fits = self.__dict__.setdefault("fits", [])
         fits.append((x[:, 0], y, sampling))
         stopped = len(fits) == self.__dict__.get("stop_at")
+        if stopped and self.__dict__.get("before_draws"):
+            raise KeyboardInterrupt
         return MeanPosterior(y.mean(), {"interrupted": stopped}, self.__dict__.get("failures", ()))
 
 
@@ -90,8 +92,10 @@ def test_missing_values_are_left_out(model):
     assert np.isfinite([found.elpd, found.se, found.coverage]).all()
 
 
-def test_an_interrupt_keeps_the_folds_that_are_done(model):
+@pytest.mark.parametrize("before_draws", [False, True])
+def test_an_interrupt_keeps_the_folds_that_are_done(model, before_draws):
     object.__setattr__(model, "stop_at", 3)
+    object.__setattr__(model, "before_draws", before_draws)
     found = bs.kfold(model, X, Y, folds=5)
     np.testing.assert_array_equal(np.isnan(found.log_density), found.fold >= 2)
     assert "2-fold" in str(found)
@@ -99,6 +103,11 @@ def test_an_interrupt_keeps_the_folds_that_are_done(model):
     object.__setattr__(first, "stop_at", 1)
     with pytest.raises(bs.BayesplatError, match="before the first fold"):
         bs.kfold(first, X, Y, folds=5)
+
+
+def test_folds_do_not_share_a_checkpoint(model, tmp_path):
+    with pytest.raises(bs.BayesplatError, match="no `checkpoint`"):
+        bs.kfold(model, X, Y, folds=5, checkpoint=tmp_path)
 
 
 def test_folds_that_did_not_converge_are_named(model):

@@ -1,5 +1,7 @@
 """Mixtures of posteriors: shares of draws by weight, and units that must be the same."""
 
+import warnings
+
 import jax
 import made_up
 import numpy as np
@@ -42,6 +44,28 @@ def test_bands_hold_both_explanations(predictors):
     for each in predictors:
         assert (found.lower < each.predict(X, 0.9, "function").mean).all()
         assert (found.upper > each.predict(X, 0.9, "function").mean).all()
+
+
+def test_draws_are_the_functions_that_bands_are_made_of(predictors):
+    one = predictors[0]
+    drawn = one.draws(X)
+    assert drawn.shape == (50, 50)
+    band = one.predict(X, 0.9, "function")
+    np.testing.assert_allclose(drawn.mean(0), band.mean, rtol=1e-10)
+    np.testing.assert_allclose(np.quantile(drawn, 0.95, axis=0), band.upper, rtol=1e-10)
+    # together, and not point by point: a row is one function, wherever it is asked
+    np.testing.assert_allclose(one.draws(X[::-1])[:, ::-1], drawn, rtol=1e-10)
+    np.testing.assert_allclose(one.draws(X[:3]), drawn[:, :3], rtol=1e-10)
+
+
+@pytest.mark.parametrize("ask", [lambda one, x: one.predict(x, 0.9, "function"), lambda one, x: one.draws(x)])
+def test_inputs_beyond_the_data_are_warned_of(predictors, ask):
+    low, extent = predictors[0].scaling.low[0], predictors[0].scaling.extent[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ask(predictors[0], low + extent * np.array([-0.09, 0.5, 1.09]))
+    with pytest.warns(UserWarning, match="2 of 3 rows of `x_new` lie beyond the data"):
+        ask(predictors[0], low + extent * np.array([-0.2, 0.5, 1.11]))
 
 
 def test_other_units_are_refused(predictors):

@@ -15,6 +15,8 @@ from scipy.integrate import quad
 
 import bayesplat as bs
 from bayesplat.diagnostics.pool import pooled
+from bayesplat.flow import descent
+from bayesplat.flow import run as flow
 from bayesplat.posterior import choice
 from bayesplat.results import GROUPS
 from bayesplat.sampling import starts_of
@@ -306,7 +308,10 @@ MISUSE = {
     "splats": (lambda: bs.SplatModel(0), "Expected `n_splats`"),
     "covariance": (lambda: bs.SplatModel(covariance="round"), "got 'round'"),
     "trend": (lambda: bs.SplatModel(trend="cubic"), "Expected `trend`"),
-    "n_active": (lambda: bs.SplatModel(4), "Expected `n_active` below the number of splats (4)"),
+    "n_active": (
+        lambda: bs.SplatModel(4, prior=bs.RegularizedHorseshoe(5)),
+        "Expected `n_active` below the number of splats (4)",
+    ),
     "mothers": (lambda: bs.SplatModel(1, prior=bs.Ridge(), mother=BOTH), "Expected `n_splats` of at least 2"),
     "noise": (lambda: bs.Normal("wild"), "Expected `noise`"),
     "df": (lambda: bs.StudentT(df=2.0), "df - 2"),
@@ -343,6 +348,8 @@ CALLS = {
     "method": (lambda m, p: m.sample(X, Y, method="gibbs"), "Expected `method`"),
     "guide": (lambda m, p: m.sample(X, Y, method="svi", guide="flow"), "Expected `guide`"),
     "chains": (lambda m, p: m.sample(X, Y, chains=0), "Expected `chains`"),
+    "seed": (lambda m, p: m.sample(X, Y, seed=True), "Expected `seed` to be an integer, got True"),
+    "percent": (lambda m, p: m.sample(X, Y, target_accept=95), "Expected `target_accept` strictly between 0 and 1"),
     "draws": (lambda m, p: m.sample(X, Y, draws=2), "Expected `draws` of at least 4"),
     "foreign start": (lambda m, p: m.sample(X, Y, start=m.fit(X + 1.0, Y, starts=1)), "a fit of the same data"),
     "columns": (lambda m, p: p.predict(TWO), "Expected `x_new` with 1 input column, as in the fit"),
@@ -456,6 +463,32 @@ def test_integers_are_cast(model):
         warnings.simplefilter("error", UserWarning)
         fit = model.fit(np.arange(12), np.arange(12) % 5, starts=1)
     assert fit.predict([3]).dtype == np.float64
+
+
+def test_an_interrupt_of_the_flow_ends_the_call(model, data, monkeypatch):
+    """No chains start from unfinished fits, unless they are given; a fit by itself keeps the best so far."""
+
+    whole = flow.run_flow
+    monkeypatch.setattr(
+        flow, "run_flow", lambda *asked: [run._replace(reason=descent.INTERRUPTED) for run in whole(*asked)]
+    )
+    fit = model.fit(*data, starts=2)
+    with pytest.raises(KeyboardInterrupt, match="no draws to keep"):
+        model.sample(*data, **BUDGET)
+    assert model.sample(*data, start=fit, **BUDGET).info["chains"] == 2
+
+
+def test_without_a_trend_f_is_zero_far_from_splats(data):
+    x, y = data
+    model = bs.SplatModel(3, prior=bs.Ridge(), trend="none")
+    far = np.array([x.max() + 40 * np.ptp(x)])
+    post = model.sample(x, y, **BUDGET)
+    with pytest.warns(UserWarning, match="beyond the data"):
+        band = post.predict(far)
+    np.testing.assert_allclose([band.mean, band.upper], 0, atol=1e-6)
+    assert np.corrcoef(post.predict(x).mean, y)[0, 1] > 0.9
+    assert np.isfinite(post.overfitting().loo.elpd)
+    np.testing.assert_allclose(model.fit(x, y, starts=2).predict(far), 0, atol=1e-6)
 
 
 def test_the_users_settings_stay():

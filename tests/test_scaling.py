@@ -40,6 +40,13 @@ def test_constant_outputs_keep_their_scale(y, sd):
     np.testing.assert_allclose(fit_scaling(x, np.array(y)).sd, sd)
 
 
+def test_without_a_trend_zero_stays_zero():
+    y = np.array([101.0, 102.0, np.nan, 103.0])
+    scaling = fit_scaling(np.arange(4.0)[:, None], y, centred=False)
+    assert scaling.mean == 0
+    np.testing.assert_allclose(np.nanmean(scaling.to_standard(y) ** 2), 1)
+
+
 @pytest.mark.parametrize(
     ("low", "high", "extent"), [(2.0, 2.0, 1.0), (0.0, 0.0, 1.0), (1e9, 1e9 + 1e-4, 1.0), (0.0, 2.0, 2.0)]
 )

@@ -142,8 +142,15 @@ def test_columns_of_frames_are_taken_by_their_names(kind):
     assert said.startswith(expected)
 
 
+def test_text_in_a_frame_is_named_by_its_column():
+    frame = pd.DataFrame({"a": [1.0, 2.0], "site": ["north", "south"], "when": ["1 May", "2 May"]})
+    assert "got text or dates in the columns 'site', 'when'; encode" in refusal(lambda: as_inputs(frame))
+
+
 def test_a_fit_of_arrays_goes_by_position():
     np.testing.assert_array_equal(as_inputs(FRAMES["pandas"], "x_new", ("x1", "x2", "x3")), THREE)
+    mixed = FRAMES["pandas"].set_axis(["x2", "X1", "x3"], axis=1)  # some of the names, so not by position
+    assert "'x2', 'X1', 'x3'; rename them" in refusal(lambda: as_inputs(mixed, "x_new", ("x1", "x2", "x3")))
     swapped = FRAMES["pandas"].set_axis(["x2", "x1", "x3"], axis=1)
     np.testing.assert_array_equal(as_inputs(swapped, "x_new", ("x1", "x2", "x3")), THREE[:, [1, 0, 2]])
 

@@ -1,1 +1,1 @@
-"""The command line: `bayesplat demo | fit | predict | compare`."""
+"""The command line: `bayesplat demo | fit | resume | predict | compare | report`."""

@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import fields, is_dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,15 @@ from bayesplat._checks import BayesplatError, require
 from bayesplat.io import spec_from_json, spec_to_json
 from bayesplat.regression import SplatModel
 
-SAMPLE: dict[str, Any] = {"method": "nuts", "chains": 4, "warmup": 500, "draws": 500, "seed": 0}
-"""Fields of the table [sample], as they are unless told otherwise."""
+SAMPLE: dict[str, Any] = {
+    name: parameter.default
+    for name, parameter in signature(SplatModel.sample).parameters.items()
+    if type(parameter.default) in (str, int, float)
+}
+"""The settings of `SplatModel.sample` that are numbers or words, as they are unless told otherwise."""
+
+KINDS = {name: type(value) for name, value in SAMPLE.items()} | {"max_tree_depth": int}
+"""Types of the fields of the table [sample]: these settings, and the one whose default depends on the data."""
 
 
 def to_toml(model: SplatModel, sample: dict[str, Any]) -> str:
@@ -39,9 +47,9 @@ def read_toml(path: Path) -> tuple[SplatModel, dict[str, Any]]:
     _known("", content, ("model", "sample"), path)
     model, sample = content.get("model", {}), content.get("sample", {})
     require(isinstance(model, dict) and isinstance(sample, dict), f"Expected tables [model] and [sample] in {path}.")
-    _known("sample", sample, tuple(SAMPLE), path)
+    _known("sample", sample, tuple(KINDS), path)
     for name, value in sample.items():
-        kind = type(SAMPLE[name])
+        kind = KINDS[name]
         message = f"Expected {name} in [sample] of {path} to be of type {kind.__name__}, got {value!r}."
         require(type(value) is kind, message)
     return _model(model, path), sample

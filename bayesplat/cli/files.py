@@ -17,6 +17,9 @@ PARQUET = (".parquet", ".pq")
 MISSING = {"", "na", "n/a", "nan", "null", "none"}
 """Cells that mean a missing value, in lower case."""
 
+COMMAS = "; save it with commas between cells and points in decimals"
+"""What to do about a file whose cells are not apart as those of CSV are."""
+
 
 def read_table(path: Path) -> pd.DataFrame:
     """All cells of a CSV file with a header, or of a Parquet file, as text. Raises BayesplatError for anything else."""
@@ -45,8 +48,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise BayesplatError(f"{path} is empty; expected a header and rows of data.") from error
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise BayesplatError(f"{path} cannot be read as CSV ({reason}).") from error
-    require(isinstance(frame.index, pd.RangeIndex), f"{path} has rows with more cells than its header has names.")
+        hint = COMMAS if isinstance(error, pd.errors.ParserError) else ""
+        raise BayesplatError(f"{path} cannot be read as CSV ({reason}){hint}.") from error
+    message = f"{path} has rows with more cells than its header has names{COMMAS}."
+    require(isinstance(frame.index, pd.RangeIndex), message)
     frame = frame.fillna("")  # rows with fewer cells than the header
     require(
         any(_number(str(name)) is None for name in frame.columns),
@@ -58,10 +63,11 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def require_columns(frame: pd.DataFrame, names: list[str], path: Path) -> None:
     """Refuse names that are not columns, saying which columns there are."""
     missing = [name for name in names if name not in frame.columns]
+    hint = COMMAS if any(mark in name for name in frame.columns for mark in ";\t") else ""
     require(
         not missing,
         f"{path} has no column{'s' if len(missing) > 1 else ''} {listed(missing)}; its columns are "
-        f"{listed(frame.columns)}.",
+        f"{listed(frame.columns)}{hint}.",
     )
 
 

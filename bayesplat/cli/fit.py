@@ -1,26 +1,26 @@
 """`bayesplat fit`: a table of data to a posterior in a file, with its reports."""
 
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bayesplat._checks import require
+from bayesplat._checks import BayesplatError
 from bayesplat.cli.config import SAMPLE, read_toml, to_toml
 from bayesplat.cli.console import note, say
 from bayesplat.cli.device import Device, use
 from bayesplat.cli.files import input_names, listed, numbers, read_table, require_columns, require_writable
 from bayesplat.likelihoods import Normal, StudentT
-from bayesplat.mothers import Box, Gaussian, Mixed
+from bayesplat.mothers import Box, Mixed, Mother
 from bayesplat.priors import R2D2, AmplitudePrior, Flat, RegularizedHorseshoe, Ridge, StickBreaking
 from bayesplat.regression import SplatModel
 from bayesplat.results import Posterior
 
-JUMPS = Mixed((Gaussian(), Box(1024)))
-"""Mothers of data that jump: edges fall within a six-hundredth of a box's radius."""
+EDGED = Box(1024)
+"""Mother of splats that jump: edges fall within a six-hundredth of a box's radius."""
 
 EXAMPLE = "bayesplat fit data.csv --target y --out run.nc"
 
@@ -33,6 +33,15 @@ class Prior(StrEnum):
     r2d2 = "r2d2"
     stick_breaking = "stick-breaking"
     flat = "flat"
+
+
+PRIORS: dict[Prior, type[AmplitudePrior]] = {
+    Prior.horseshoe: RegularizedHorseshoe,
+    Prior.ridge: Ridge,
+    Prior.r2d2: R2D2,
+    Prior.stick_breaking: StickBreaking,
+    Prior.flat: Flat,
+}
 
 
 class Noise(StrEnum):
@@ -62,21 +71,24 @@ class Method(StrEnum):
 
 def fit(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA.csv", help="CSV (with a header) or Parquet file.", show_default=False)
-    ],
+        Path | None,
+        typer.Argument(metavar="DATA.csv", help="CSV (with a header) or Parquet file; needed to fit."),
+    ] = None,
     target: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Column to explain; empty cells are missing.", show_default=False)
-    ],
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column to explain; needed to fit. Empty cells are missing."),
+    ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="RUN.nc", help="File for the posterior, ending in .nc.", show_default=False)
-    ],
+        Path | None,
+        typer.Option(metavar="RUN.nc", help="File for the posterior, ending in .nc; needed to fit."),
+    ] = None,
     inputs: Annotated[str | None, typer.Option(metavar="A,B,C", help="Input columns; all others by default.")] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="RUN.toml", help="Settings of model and sampler; options given here go first."),
+        typer.Option(metavar="RUN.toml", help="Settings of model and sampler; options given here override the file."),
     ] = None,
     show_config: Annotated[
-        bool, typer.Option("--show-config", help="Print all settings as such a file, and fit nothing.")
+        bool, typer.Option("--show-config", help="Print all settings as such a file, and fit nothing: needs no data.")
     ] = False,
     prior: Annotated[
         Prior | None,
@@ -84,7 +96,10 @@ def fit(
     ] = None,
     n_active: Annotated[
         float | None,
-        typer.Option(help="Splats that the horseshoe expects to matter.", show_default="5, or half of all splats"),
+        typer.Option(
+            help="Splats that the horseshoe expects to matter.",
+            show_default="5, or half of all splats if that is fewer",
+        ),
     ] = None,
     splats: Annotated[
         int | None,
@@ -125,12 +140,20 @@ def fit(
     there, and so does `bayesplat resume`.
     """
     model, sample = read_toml(config) if config is not None else (SplatModel(), {})
-    model = _changed(model, config is None, splats, prior, n_active, noise, student_t, jumps, covariance)
+    model = replace(
+        model,
+        n_splats=model.n_splats if splats is None else splats,
+        prior=_prior(model.prior, prior, n_active),
+        likelihood=_likelihood(model.likelihood, noise, student_t),
+        mother=_mother(model.mother, jumps),
+        covariance=model.covariance if covariance is None else covariance.value,
+    )
     run = {"method": method, "chains": chains, "warmup": warmup, "draws": draws, "seed": seed}
     sample = SAMPLE | sample | {name: value for name, value in run.items() if value is not None}
     if show_config:
         say(to_toml(model, sample).rstrip())
         return
+    data, target, out = _given(data, "DATA.csv"), _given(target, "--target"), _given(out, "--out")
     use(device)
     require_writable(out, ".nc")
     frame = read_table(data)
@@ -156,34 +179,31 @@ def finish(post: Posterior, folder: Path, out: Path) -> None:
     say(f"The posterior is in {out}. Next: bayesplat predict {out} NEW.csv, bayesplat report {out}")
 
 
-def _changed(
-    model: SplatModel,
-    new: bool,
-    splats: int | None,
-    prior: Prior | None,
-    n_active: float | None,
-    noise: Noise | None,
-    student_t: bool,
-    jumps: bool,
-    covariance: Covariance | None,
-) -> SplatModel:
-    """The model with what was given on the command line; a new one's horseshoe fits its number of splats."""
-    k = model.n_splats if splats is None else splats
-    changes: dict[str, Any] = {"n_splats": k}
-    if new or prior is not None or n_active is not None:
-        changes["prior"] = _prior(prior or Prior.horseshoe, n_active, k)
-    if noise is not None or student_t:
-        changes["likelihood"] = (StudentT if student_t else Normal)(noise=(noise or Noise.constant).value)
-    if jumps:
-        changes["mother"] = JUMPS
-    if covariance is not None:
-        changes["covariance"] = covariance.value
-    return replace(model, **changes)
+def _given[T](value: T | None, name: str) -> T:
+    """What every fit needs."""
+    if value is None:
+        raise BayesplatError(f"Expected DATA.csv, --target and --out, got no {name}; see bayesplat fit --help.")
+    return value
 
 
-def _prior(prior: Prior, n_active: float | None, splats: int) -> AmplitudePrior:
-    require(n_active is None or prior == Prior.horseshoe, f"--n-active is for --prior horseshoe, not {prior.value}.")
-    if prior == Prior.horseshoe:
-        return RegularizedHorseshoe.among(splats) if n_active is None else RegularizedHorseshoe(n_active)
-    others = {Prior.ridge: Ridge, Prior.r2d2: R2D2, Prior.stick_breaking: StickBreaking, Prior.flat: Flat}
-    return others[prior]()
+def _prior(old: AmplitudePrior, prior: Prior | None, n_active: float | None) -> AmplitudePrior:
+    """The prior of this name, as it was if it had this name before, with the dial that was given."""
+    new = old if prior is None or type(old) is PRIORS[prior] else PRIORS[prior]()
+    if n_active is None:
+        return new
+    if not isinstance(new, RegularizedHorseshoe):
+        raise BayesplatError(
+            f"--n-active is for the horseshoe, but the prior is {new!r}; add --prior horseshoe or drop --n-active."
+        )
+    return replace(new, n_active=n_active)
+
+
+def _likelihood(old: Normal, noise: Noise | None, student_t: bool) -> Normal:
+    """The likelihood with tails and noise as given, all else as it was."""
+    new = StudentT(**asdict(old)) if student_t and not isinstance(old, StudentT) else old
+    return new if noise is None else replace(new, noise=noise.value)
+
+
+def _mother(old: Mother, jumps: bool) -> Mother:
+    """The mothers there were, with a sharp-edged one beside them if they are to jump and do not yet."""
+    return Mixed((*old.kinds, EDGED)) if jumps and not old.edged else old

@@ -24,6 +24,10 @@ class Kind(StrEnum):
 
     function = "function"
     observation = "observation"
+    noise = "noise"
+
+
+WHAT = {Kind.function: "values of the function", Kind.observation: "new observations", Kind.noise: "noise scales"}
 
 
 def predict(
@@ -33,7 +37,9 @@ def predict(
         typer.Argument(metavar="NEW.csv", help="CSV or Parquet, with the same input columns.", show_default=False),
     ],
     prob: Annotated[float, typer.Option(help="Probability of the interval from lower to upper.")] = 0.9,
-    kind: Annotated[Kind, typer.Option(help="The function itself, or a new noisy observation.")] = Kind.function,
+    kind: Annotated[
+        Kind, typer.Option(help="The function itself, a new noisy observation, or the scale of the noise.")
+    ] = Kind.function,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="File for the CSV; stdout by default.", show_default=False)
     ] = None,
@@ -47,8 +53,7 @@ def predict(
     others = frame.drop(columns=names)
     write_csv(pd.concat([frame[names], _results(prediction, list(frame.columns)), others], axis=1), out)
     if out is not None:
-        what = "values of the function" if kind == Kind.function else "new observations"
-        note(f"{len(frame)} predictions of {post.names[-1]!r} ({what}, {prob:.3g} intervals) are in {out}.")
+        note(f"{len(frame)} predictions of {post.names[-1]!r} ({WHAT[kind]}, {prob:.3g} intervals) are in {out}.")
 
 
 def _inputs(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> list[str]:

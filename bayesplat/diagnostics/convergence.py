@@ -145,24 +145,28 @@ def _bfmi(energy: np.ndarray) -> np.ndarray:
 
 
 def _disagreement(table: "pd.DataFrame", tree: "xr.DataTree", method: str) -> tuple[str, ...]:
-    failures, weights = [], chain_weights(tree)
-    chains = weights.size
+    failures, chains = [], chain_weights(tree).size
     if chains < 2:
         failures.append("Only one chain ran, so agreement between chains cannot be judged; run at least 4.")
     apart = [f"{label} ({r_hat:.3f})" for label, r_hat in table["r_hat"].items() if not float(r_hat) <= RHAT_LIMIT]  # pyright: ignore
     if apart and chains > 1:
         failures.append(f"Chains disagree: R-hat above {RHAT_LIMIT} for {', '.join(apart)}; {APART_REMEDY[method]}.")
-    if "stacking" in tree.children:
-        failures.append(
-            "Chains keep to different explanations: predictions and scores mix them with the weights "
-            f"{', '.join(f'{w:.2f}' for w in weights)} that predict left-out data best (stacking), and the draws in "
-            "`data` are those of the chains, unweighted."
-        )
+    failures.extend(_mixed(tree))
     ess = table[["ess_bulk", "ess_tail"]].min(axis=1)
     thin = [f"{label} ({size:.0f})" for label, size in ess.items() if not (size >= ESS_LIMIT)]
     if thin:
         failures.append(f"Too few effective draws: ESS below {ESS_LIMIT} for {', '.join(thin)}; run more draws.")
     return tuple(failures)
+
+
+def _mixed(tree: "xr.DataTree") -> tuple[str, ...]:
+    if "stacking" not in tree.children:
+        return ()
+    return (
+        "Chains keep to different explanations: predictions and scores mix them with the weights "
+        f"{', '.join(f'{w:.2f}' for w in chain_weights(tree))} that predict left-out data best (stacking), and the "
+        "draws in `data` are those of the chains, unweighted.",
+    )
 
 
 def _stumbles(divergences: int, bfmi: float) -> tuple[str, ...]:
@@ -189,14 +193,14 @@ def _uncertain(found: Evidence) -> tuple[str, ...]:
 def _approximation(tree: "xr.DataTree", method: str) -> Convergence:
     stats = group(tree, "sample_stats")
     khat = max(pareto_khat(each) for each in (stats["lp"] - stats["log_q"]).values)
-    failures = ()
+    failures = []
     if not (khat <= KHAT_LIMIT):
         what = "variational" if method == "svi" else "Laplace"
-        failures = (
+        failures.append(
             f"The {what} approximation should not be trusted: its Pareto k-hat is {khat:.2f}, above {KHAT_LIMIT}; "
-            "intervals may be too narrow; use method='nuts', or take the bands as a sketch.",
+            "intervals may be too narrow; use method='nuts', or take the bands as a sketch."
         )
-    return Convergence(method, pd.DataFrame(), failures, khat=khat)
+    return Convergence(method, pd.DataFrame(), (*failures, *_mixed(tree)), khat=khat)
 
 
 def pareto_khat(log_weights: np.ndarray) -> float:

@@ -11,6 +11,7 @@ from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import LeaveOneOut, leave_one_out
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.diagnostics.sensitivity import LIMIT, notes, sensitivity
+from bayesplat.scaling import spread
 
 ACTIVE = 0.05
 """A splat is active if its term's root mean square over the data exceeds this share of sd(y)."""
@@ -63,8 +64,8 @@ def active_splats(tree: "xr.DataTree") -> float:
 
 def active_counts(tree: "xr.DataTree", draws: "xr.Dataset") -> Int[np.ndarray, " s"]:
     """Number of such splats in every draw, be it of the posterior or of the prior."""
-    sd = float(group(tree, "observed_data")["y"].std()) or 1.0
-    return (draws["contribution"] > ACTIVE * sd).sum("splat").values
+    y = group(tree, "observed_data")["y"].values
+    return (draws["contribution"] > ACTIVE * spread(y, y.mean())).sum("splat").values
 
 
 def overfitting(tree: "xr.DataTree") -> Overfitting:

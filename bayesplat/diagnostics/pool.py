@@ -19,8 +19,19 @@ def chain_weights(tree: "xr.DataTree") -> Float[np.ndarray, " chains"]:
 def pooled(tree: "xr.DataTree", name: str) -> "xr.Dataset":
     """One group with its chains joined along a first axis `sample`."""
     chains, weights = group(tree, name), chain_weights(tree)
-    joined = chains.stack(sample=("chain", "draw")).transpose("sample", ...)
-    return joined.isel(sample=picks(weights, chains.sizes["draw"]))
+    return joined(chains).isel(sample=picks(weights, chains.sizes["draw"]))
+
+
+def joined(chains: "xr.Dataset") -> "xr.Dataset":
+    """All draws, chain after chain, along a first axis `sample`."""
+    # xarray cannot stack what has no entries, such as the coefficients of no trend
+    empty = [name for name, variable in chains.items() if variable.size == 0]
+    stacked = chains.drop_vars(empty).stack(sample=("chain", "draw")).transpose("sample", ...)
+    samples = stacked.sizes["sample"]
+    nothing = {
+        name: (("sample", *chains[name].dims[2:]), np.zeros((samples, *chains[name].shape[2:]))) for name in empty
+    }
+    return stacked.assign(nothing)
 
 
 def picks(weights: Float[np.ndarray, " chains"], draws: int) -> Int[np.ndarray, " s"]:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bayesplat.diagnostics.overfitting import active_counts
-from bayesplat.diagnostics.pool import pooled
+from bayesplat.diagnostics.pool import joined, pooled
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, variable
 from bayesplat.results import Posterior
@@ -24,7 +24,7 @@ def prior_posterior(post: object) -> Figure:
     object.
     """
     post = as_posterior(post)
-    prior = post.data["prior"].to_dataset().stack(sample=("chain", "draw")).transpose("sample", ...)
+    prior = joined(post.data["prior"].to_dataset())
     both = (prior, pooled(post.data, "posterior"))
     with style.look():
         figure = style.Picture(figsize=(7.0, 5.4), dpi=150, layout="constrained")

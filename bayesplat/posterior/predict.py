@@ -72,6 +72,15 @@ def predict(components: tuple[Component, ...], x: Float[np.ndarray, "m d"], prob
     return Prediction(mean, sd, lower, upper, prob, kind)
 
 
+def draws(components: tuple[Component, ...], x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "s m"]:
+    """F of every draw of a mixture at inputs on the unit box, standardised output."""
+    blocks = [
+        np.concatenate([np.asarray(functions(component, rows)) for component in components])
+        for rows in _blocks(x, components)
+    ]
+    return np.concatenate(blocks, 1)[:, : len(x)]
+
+
 def partial_dependence(
     component: Component, x: Float[np.ndarray, "n d"], j: int, at: Float[np.ndarray, " m"], prob: float
 ) -> Prediction:

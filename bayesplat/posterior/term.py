@@ -8,12 +8,13 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 from jaxtyping import Float
 from numpyro import distributions as dist
 
 from bayesplat import collapsed
-from bayesplat._checks import require
+from bayesplat._checks import BayesplatError, require
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.measure import SplatMeasure
 from bayesplat.model import Problem, with_trend
@@ -40,18 +41,24 @@ class SplatFunction(NamedTuple):
 class SplatTerm:
     """The splats of a model, bound to the inputs (and outputs) whose scales their priors go by."""
 
-    def __init__(self, problem: Problem, scaling: Scaling, observed: bool) -> None:
-        self.problem, self.scaling, self.observed = problem, scaling, observed
+    def __init__(self, problem: Problem, scaling: Scaling, observed: np.ndarray | None) -> None:
+        self.problem, self.scaling = problem, scaling
+        self.observed = observed
+        """(n,) which of the data given have a y; None where there is no y at all."""
 
     def __call__(self, offset: Float[AnyArray, " n"] | float = 0.0) -> Sites:
         """Observe y = offset + f(x) + noise; `offset` (n,) is whatever else explains y, in its units.
 
-        Amplitudes are integrated out. Where there is a random key, as in `numpyro.infer.Predictive`, the site "f" (n,)
-        is a draw of f at the data. Returns the values of the sites. Raises BayesplatError without y or in float32.
+        Amplitudes are integrated out. Rows whose y is missing have no say, in `offset` either. Where there is a random
+        key, as in `numpyro.infer.Predictive`, the site "f" is a draw of f at the data with a y. Returns the values of
+        the sites. Raises BayesplatError without y, in float32, or for an offset of another length.
         """
-        require(self.observed, "Expected a term that knows y: call model.numpyro(x, y), or use function().")
+        if self.observed is None:
+            raise BayesplatError("Expected a term that knows y: call model.numpyro(x, y), or use function().")
         _require_float64()
-        share = self.problem.observed * offset / self.scaling.sd
+        n, shape = self.observed.size, jnp.shape(offset)
+        require(shape in ((), (n,)), f"Expected `offset` to be one number or to have shape ({n},), got {shape}.")
+        share = (jnp.asarray(offset)[self.observed] if shape else offset) / self.scaling.sd
         problem = eqx.tree_at(lambda problem: problem.y, self.problem, self.problem.y - share)
         values = program(problem)
         key = numpyro.prng_key()

@@ -11,6 +11,9 @@ from bayesplat._typing import AnyArray, Sites
 from bayesplat.priors.amplitude import AmplitudePrior, Context
 from bayesplat.priors.sites import SiteTable, vector
 
+USUALLY_ACTIVE = 5.0
+"""Splats expected to matter, unless told."""
+
 
 @dataclass(frozen=True)
 class RegularizedHorseshoe(AmplitudePrior):
@@ -20,28 +23,27 @@ class RegularizedHorseshoe(AmplitudePrior):
     tau ~ HalfCauchy(tau_0), tau_0 = n_active / (k - n_active) * sigma / sqrt(n * overlap).
     """
 
-    n_active: float = 5.0
-    """How many splats are expected to matter."""
+    n_active: float | None = None
+    """How many splats are expected to matter: by default 5, or half of them if that is fewer."""
     slab_scale: float = 2.0
     """Scale c of the largest amplitudes, in sds of y."""
     slab_df: float = 4.0
     """Degrees of freedom of the slab: c^2 ~ slab_scale^2 InverseGamma(slab_df / 2, slab_df / 2)."""
 
     def __post_init__(self) -> None:
-        for name in ("n_active", "slab_scale", "slab_df"):
+        for name in ("slab_scale", "slab_df", *(["n_active"] if self.n_active is not None else [])):
             positive(name, getattr(self, name))
 
-    @classmethod
-    def among(cls, k: int) -> "RegularizedHorseshoe":
-        """The default for k splats: as many expected to matter as usual, or half of them if that is fewer."""
-        return cls(min(cls.n_active, k / 2))
+    def active(self, k: int) -> float:
+        """How many of k splats are expected to matter."""
+        return min(USUALLY_ACTIVE, k / 2) if self.n_active is None else self.n_active
 
     def check(self, k: int) -> None:
         """Refuse more active splats than there are."""
+        active = self.active(k)
         require(
-            self.n_active < k,
-            f"Expected `n_active` below the number of splats ({k}), got {self.n_active:g}; "
-            "lower n_active or raise n_splats.",
+            active < k,
+            f"Expected `n_active` below the number of splats ({k}), got {active:g}; lower n_active or raise n_splats.",
         )
 
     def sites(self, k: int) -> SiteTable:
@@ -84,7 +86,8 @@ class RegularizedHorseshoe(AmplitudePrior):
         return {"tau": jnp.ones(()), "lam": lam, "slab": jnp.ones(())}
 
     def _tau_0(self, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, ""]:
-        odds = self.n_active / (context.k - self.n_active)
+        active = self.active(context.k)
+        odds = active / (context.k - active)
         return odds * sigma / (context.n * context.overlap) ** 0.5
 
 

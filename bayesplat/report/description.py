@@ -72,10 +72,10 @@ def prior_words(prior: priors.AmplitudePrior, k: int) -> str:
     match prior:
         case priors.Ridge(scale=scale):
             return f"a common normal prior whose scale gives f a prior sd of {scale:g} times a half-normal variable"
-        case priors.RegularizedHorseshoe(n_active=active, slab_scale=slab, slab_df=df):
+        case priors.RegularizedHorseshoe(slab_scale=slab, slab_df=df):
             return (
-                f"a regularised horseshoe prior [[piironen2017]] that expects {active:g} of {k} splats to matter, with "
-                f"a slab of scale {slab:g} and {df:g} degrees of freedom"
+                f"a regularised horseshoe prior [[piironen2017]] that expects {prior.active(k):g} of {k} splats to "
+                f"matter, with a slab of scale {slab:g} and {df:g} degrees of freedom"
             )
         case priors.R2D2(r2=r2, precision=precision, share=share):
             return (

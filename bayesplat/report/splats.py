@@ -14,6 +14,7 @@ from bayesplat.report.findings import TAILS, Findings, interval_of
 from bayesplat.report.markup import Html, paragraph, table
 from bayesplat.report.wording import beside, number
 from bayesplat.results import Posterior
+from bayesplat.scaling import spread
 from bayesplat.tables import evenly
 
 ALIKE = 0.9
@@ -58,7 +59,8 @@ def splats(post: Posterior) -> Splats:
     amplitude = draws["amplitude"].values
     alike = _alike(A, b, draws["A"].values, draws["b"].values)
     heights = np.where(alike, amplitude, 0.0).sum(2)
-    threshold = ACTIVE * (float(group(post.data, "observed_data")["y"].std()) or 1.0)
+    y = group(post.data, "observed_data")["y"].values
+    threshold = ACTIVE * spread(y, y.mean())
     return Splats(A, b, shown.amplitude[:ROWS], shown.copies[:ROWS], heights, np.abs(heights) > threshold)
 
 

@@ -113,8 +113,8 @@ def test_a_fit_that_was_killed_goes_on(nc, tmp_path, monkeypatch):
 
 
 OPTIONS = [
-    ("", "RegularizedHorseshoe(n_active=5.0,"),
-    ("--splats 6", "RegularizedHorseshoe(n_active=3.0,"),
+    ("", "RegularizedHorseshoe("),
+    ("--splats 3", "RegularizedHorseshoe("),
     ("--n-active 2", "RegularizedHorseshoe(n_active=2.0,"),
     ("--prior r2d2", "R2D2("),
     ("--prior stick-breaking", "StickBreaking("),
@@ -123,7 +123,8 @@ OPTIONS = [
     ("--jumps", "Mixed(mothers=(Gaussian(), Box(order=1024)))"),
     ("--covariance diag", "'diag'"),
     ("--method svi", "method=svi"),
-    ("--chains 3 --warmup 7 --draws 8 --seed 9", "chains=3 draws=8 method=svi seed=9 warmup=7".replace("svi", "nuts")),
+    ("--chains 3 --draws 8", "chains=3 draws=8 guide=auto method=nuts"),
+    ("--seed 9 --warmup 7", "seed=9 target_accept=0.9 warmup=7"),
 ]
 
 
@@ -184,6 +185,9 @@ def test_predict_options_and_file(nc, folder, tmp_path):
     narrow = table(run("predict", nc, folder / "new.csv", "--prob", 0.5))
     wide = table(run("predict", nc, folder / "new.csv", "--kind", "observation"))
     assert (wide["upper"] - wide["lower"] > narrow["upper"] - narrow["lower"]).all()
+    noise = table(run("predict", nc, folder / "new.csv", "--kind", "noise"))
+    assert (noise["lower"] > 0).all()
+    assert (noise["mean"] < wide["sd"]).all()
     result = run("predict", nc, folder / "new.csv", "--out", tmp_path / "p.csv")
     assert result.stdout == ""
     assert "2 predictions of 'y'" in result.stderr

@@ -1,22 +1,26 @@
-"""Runs as TOML files: what is printed is what is read, options go first, and everything else is refused by name."""
+"""Runs as TOML files: what is printed is what is read, options override it, and everything else is refused by name."""
 
 import random
+from dataclasses import replace
+from inspect import signature
 
 import pytest
 
 import bayesplat as bs
+from bayesplat.cli.config import SAMPLE as DEFAULTS
 from bayesplat.cli.config import read_toml, to_toml
+from bayesplat.cli.fit import EDGED
 
 from . import run
 
 MODEL = bs.SplatModel(
     n_splats=7,
     prior=bs.Repulsive(bs.R2D2(r2=0.7)),
-    likelihood=bs.StudentT(noise="varying"),
+    likelihood=bs.StudentT(noise="varying", scale=2.0, n_bumps=5, df=3.0),
     mother=bs.mothers.Wendland(),
     lengths=bs.Lengths(typical=0.2),
 )
-SAMPLE = {"method": "svi", "draws": 8}
+SAMPLE = {"method": "svi", "draws": 8, "guide": "normal", "target_accept": 0.95, "max_tree_depth": 7}
 
 
 @pytest.fixture
@@ -27,8 +31,8 @@ def config(tmp_path):
 
 
 def shown(*options):
-    """What fit would use."""
-    result = run("fit", "data.csv", "--target", "y", "--out", "run.nc", "--show-config", *options)
+    """What fit would use: it needs no data to say so."""
+    result = run("fit", "--show-config", *options)
     assert result.exit_code == 0, result.output
     return result.stdout
 
@@ -40,17 +44,56 @@ def test_what_is_written_is_read(config):
 def test_what_is_shown_is_read(tmp_path):
     (tmp_path / "run.toml").write_text(shown("--splats", 6, "--chains", 3))
     model, sample = read_toml(tmp_path / "run.toml")
-    assert model == bs.SplatModel(n_splats=6, prior=bs.RegularizedHorseshoe(n_active=3.0))
-    assert sample == {"method": "nuts", "chains": 3, "warmup": 500, "draws": 500, "seed": 0}
+    assert model == bs.SplatModel(n_splats=6)
+    assert sample == DEFAULTS | {"chains": 3}
 
 
-def test_the_file_goes_before_defaults_and_options_before_the_file(config, tmp_path):
+def test_all_settings_of_sample_but_objects_may_stand_in_a_file(tmp_path):
+    objects = {"self", "x", "y", "start", "progress", "checkpoint"}
+    settings = {**DEFAULTS, "max_tree_depth": 6}
+    assert set(settings) == set(signature(bs.SplatModel.sample).parameters) - objects
+    (tmp_path / "run.toml").write_text(to_toml(MODEL, settings))
+    assert read_toml(tmp_path / "run.toml") == (MODEL, settings)
+
+
+def test_options_override_the_file_and_the_file_overrides_defaults(config, tmp_path):
     (tmp_path / "shown.toml").write_text(shown("--config", config, "--noise", "constant", "--seed", 3))
     model, sample = read_toml(tmp_path / "shown.toml")
-    assert model.prior == MODEL.prior
-    assert model.n_splats == 7
-    assert model.likelihood == bs.Normal()
-    assert sample == {"method": "svi", "draws": 8, "seed": 3, "chains": 4, "warmup": 500}
+    assert model == replace(MODEL, likelihood=replace(MODEL.likelihood, noise="constant"))
+    assert sample == DEFAULTS | SAMPLE | {"seed": 3}
+
+
+HORSESHOE = bs.RegularizedHorseshoe(n_active=2.0, slab_scale=3.0)
+NORMAL = bs.Normal(noise="varying", scale=2.0, n_bumps=5)
+WENDLAND = bs.mothers.Wendland()
+JUMPING = bs.mothers.Mixed((WENDLAND, bs.mothers.Box(8)))
+
+OVERRIDDEN = [
+    ({"likelihood": bs.StudentT(df=3.0)}, "--noise varying", {"likelihood": bs.StudentT(noise="varying", df=3.0)}),
+    ({"likelihood": NORMAL}, "--student-t", {"likelihood": bs.StudentT(noise="varying", scale=2.0, n_bumps=5)}),
+    ({"likelihood": bs.StudentT(df=3.0)}, "--student-t", {}),
+    ({"prior": HORSESHOE}, "--n-active 3", {"prior": replace(HORSESHOE, n_active=3.0)}),
+    ({"prior": HORSESHOE}, "--prior horseshoe", {}),
+    ({"prior": HORSESHOE}, "--splats 9", {"n_splats": 9}),
+    ({"prior": bs.R2D2(r2=0.3)}, "--prior r2d2", {}),
+    ({"prior": bs.R2D2()}, "--prior horseshoe --n-active 3", {"prior": bs.RegularizedHorseshoe(n_active=3.0)}),
+    ({"mother": WENDLAND}, "--jumps", {"mother": bs.mothers.Mixed((WENDLAND, EDGED))}),
+    ({"mother": JUMPING}, "--jumps", {}),
+]
+
+
+@pytest.mark.parametrize(("fields", "options", "changes"), OVERRIDDEN)
+def test_an_option_overrides_what_it_names_and_nothing_else(fields, options, changes, tmp_path):
+    old, new = tmp_path / "run.toml", tmp_path / "shown.toml"
+    old.write_text(to_toml(bs.SplatModel(**fields), {}))
+    new.write_text(shown("--config", old, *options.split()))
+    assert read_toml(new)[0] == bs.SplatModel(**fields | changes)
+
+
+def test_the_dial_of_another_prior_is_refused(config):
+    result = run("fit", "--show-config", "--config", config, "--n-active", 3)
+    assert result.exit_code == 2
+    assert "--n-active is for the horseshoe, but the prior is Repulsive(" in result.stderr
 
 
 WRONG = [
@@ -65,6 +108,9 @@ WRONG = [
     ("[sample]\nseeds = 3", "'seeds'; expected method, chains"),
     ("[sample]\nseed = 'x'", "Expected seed in .sample. of .* to be of type int, got 'x'"),
     ("[sample]\nseed = true", "of type int, got True"),
+    ("[sample]\ntarget_accept = '1'", "of type float, got '1'"),
+    ("[sample]\nmax_tree_depth = 1.5", "of type int, got 1.5"),
+    ("[sample]\nprogress = true", "'progress'; expected method, chains"),
 ]
 
 

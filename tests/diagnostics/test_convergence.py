@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 from diagnostics.trees import CHAINS, DRAWS, N, nuts_groups, svi_groups, tree_of
 from scipy import stats
 
@@ -138,6 +139,16 @@ def test_an_approximation_is_trusted_only_where_it_covers_the_target(name):
     report = convergence(tree_of(svi_groups(scale)), "svi")
     assert report.ok == trusted
     assert ("should not be trusted" in str(report)) != trusted
+
+
+def test_approximations_at_several_modes_name_their_weights():
+    groups = {name: {at: np.repeat(of, 2, 0) for at, of in group.items()} for name, group in svi_groups(1.02).items()}
+    tree = tree_of(groups)
+    assert convergence(tree, "laplace").ok
+    tree["stacking"] = xr.DataTree(xr.Dataset({"weight": ("chain", [0.7, 0.3])}))
+    report = convergence(tree, "laplace")
+    assert not report.ok
+    assert "weights 0.70, 0.30" in str(report)
 
 
 @pytest.mark.parametrize("shape", [0.3, 0.6, 1.0])

@@ -31,6 +31,18 @@ def test_the_density_is_the_models_and_an_offset_is_taken_from_y(term, x64):
     assert abs(expected - found) > 0.1
 
 
+def test_offsets_of_missing_data_have_no_say(x64):
+    y, offset = Y.copy(), np.linspace(0.0, 5.0, len(Y))
+    y[::4] = np.nan
+    term, seen = MODEL.numpyro(X, y), ~np.isnan(y)
+    alone = MODEL.numpyro(X[seen], y[seen])
+    values = draw(term.problem.sites(), jax.random.key(0))
+    expected = log_density(alone, (offset[seen],), {}, values)[0]
+    np.testing.assert_allclose(log_density(term, (offset,), {}, values)[0], expected, rtol=1e-12)
+    with pytest.raises(bs.BayesplatError, match=r"shape \(40,\), got \(30,\)"):
+        log_density(term, (offset[seen],), {}, values)
+
+
 def test_with_a_key_f_is_drawn_at_the_data(term, x64):
     trace = numpyro.handlers.trace(numpyro.handlers.seed(term, 0)).get_trace()
     assert trace["f"]["value"].shape == (len(X),)

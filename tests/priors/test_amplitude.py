@@ -135,6 +135,7 @@ REFUSED = [
     (lambda: RegularizedHorseshoe(n_active=-1.0), "Expected `n_active`"),
     (lambda: RegularizedHorseshoe(slab_scale=np.nan), "Expected `slab_scale`"),
     (lambda: RegularizedHorseshoe(slab_df=0.0), "Expected `slab_df`"),
+    (lambda: RegularizedHorseshoe(n_active=0.0), "Expected `n_active`"),
     (lambda: RegularizedHorseshoe(n_active=5.0).check(5), "below the number of splats (5), got 5; lower n_active"),
     (lambda: Repulsive(RegularizedHorseshoe(n_active=9.0)).check(5), "below the number of splats (5), got 9"),
     (lambda: R2D2(r2=1.0), "Expected `r2` strictly between 0 and 1, got 1.0"),
@@ -158,3 +159,12 @@ def test_every_prior_is_hashable_and_prints_its_dials():
     assert all(isinstance(prior, AmplitudePrior) for prior in PRIORS.values())
     assert len(set(PRIORS.values())) == len(PRIORS)
     assert repr(PRIORS["repulsive ridge"]) == "Repulsive(base=Ridge(scale=1.0), strength=2.0)"
+
+
+@pytest.mark.parametrize(("k", "active"), [(1, 0.5), (4, 2.0), (10, 5.0), (80, 5.0)])
+def test_the_horseshoe_expects_five_splats_to_matter_or_half_of_them(k, active):
+    prior, values = RegularizedHorseshoe(), {"tau": jnp.ones(()), "slab": jnp.ones(()), "lam": jnp.ones(k)}
+    prior.check(k)
+    context = Context(k, 100, 0.1)
+    expected = RegularizedHorseshoe(active).scales(values, context, jnp.asarray(0.2))
+    np.testing.assert_array_equal(prior.scales(values, context, jnp.asarray(0.2)), expected)

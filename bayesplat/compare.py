@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from bayesplat._checks import require
 from bayesplat._lazy import pd
+from bayesplat.diagnostics.convergence import APPROXIMATE, KHAT_LIMIT
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import active_splats, overfitting
 from bayesplat.diagnostics.stacking import stacking_weights
@@ -99,7 +100,9 @@ def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: 
         scores = np.stack([posteriors[name].log_predictive_density(x_test, y_test) for name in names])
         scores = scores[:, ~np.isnan(scores).any(0)]
         table["elpd_test"], table["se_test"] = scores.sum(1), np.sqrt(scores.shape[1] * scores.var(1))
-    return Comparison(table, _verdict(table, elpd.shape[1]), {name: posteriors[name] for name in names})
+    return Comparison(
+        table, _verdict(table, elpd.shape[1]) + _sketches(posteriors), {name: posteriors[name] for name in names}
+    )
 
 
 def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
@@ -112,6 +115,18 @@ def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
                 f"Expected posteriors of the same data, got different `{variable}` in {first_name!r} and {name!r}; "
                 "fit both to the same rows in the same order.",
             )
+
+
+def _sketches(posteriors: Mapping[str, Posterior]) -> str:
+    """What else to say of approximations that should not be trusted: nor should their scores."""
+    approximate = [name for name, post in posteriors.items() if post.info["method"] in APPROXIMATE]
+    poor = [repr(name) for name in approximate if not posteriors[name].convergence().khat <= KHAT_LIMIT]
+    if not poor:
+        return ""
+    return (
+        f" {', '.join(poor)} {'is an approximation' if len(poor) == 1 else 'are approximations'} that should not be "
+        "trusted (see convergence()), and neither should the scores: sample by NUTS, or score by kfold."
+    )
 
 
 def _verdict(table: "pd.DataFrame", n: int) -> str:

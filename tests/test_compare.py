@@ -1,9 +1,11 @@
 """Comparison: ranks, standard errors and stacking weights against closed forms; different data are refused by name."""
 
+import dataclasses
+
 import made_up
 import numpy as np
 import pytest
-from diagnostics.trees import SIGMA, N, fit_groups, tree_of
+from diagnostics.trees import SIGMA, N, fit_groups, svi_groups, tree_of
 from scipy import stats
 
 import bayesplat as bs
@@ -72,6 +74,23 @@ def test_scores_that_cannot_be_trusted_are_said_to_be():
     table = bs.compare({"broken": posterior(groups), "right": blurred(1.0)})
     assert table.table.loc["broken", "bad_k"] == 1
     assert "Scores of 'broken' rest on data" in table.verdict
+
+
+def test_approximations_that_cannot_be_trusted_are_named():
+    wide, narrow = (approximated(scale) for scale in (1.02, 0.25))
+    assert "approximation" not in bs.compare({"wide": wide, "right": blurred(1.0)}).verdict
+    verdict = bs.compare({"narrow": narrow, "wide": wide, "right": blurred(1.0)}).verdict
+    assert "'narrow' is an approximation that should not be trusted" in verdict
+    assert "'narrow', 'wide'" not in verdict
+
+
+def approximated(scale):
+    """A posterior whose draws come from a Gaussian of this scale in place of the standard one."""
+    groups, stats_of = fit_groups(), svi_groups(scale)["sample_stats"]
+    shape = groups["posterior"]["sigma"].shape
+    groups["sample_stats"] = {name: np.resize(value, shape) for name, value in stats_of.items()}
+    post = posterior(groups)
+    return dataclasses.replace(post, info={**post.info, "method": "svi"})
 
 
 def test_test_data_are_scored_beside():

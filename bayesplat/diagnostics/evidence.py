@@ -30,7 +30,7 @@ def with_evidence(tree: "xr.DataTree", log_evidence: Float[np.ndarray, " runs"])
 
 
 def evidence(tree: "xr.DataTree") -> Evidence:
-    """The log of the mean over runs, each of which is unbiased for p(y); NaN error for a single run."""
+    """The log of the mean over runs, each of which is consistent for p(y); NaN error for a single run."""
     log_z = group(tree, "evidence")["log_evidence"].values
     runs, log_mean = log_z.size, float(np.logaddexp.reduce(log_z)) - np.log(log_z.size)
     relative = np.exp(log_z - log_mean)

@@ -88,13 +88,14 @@ def _signs(
     crowded = measure.mother.crowded(np.asarray(measure.live))
     who = f"{k} splats" if used == k else "splats of one mother"
     sentences = {
-        f"{counts['cancelling']} pairs of splats cancel in one place: f is right, its splats are not to be read one by "
-        "one; wrap the prior in Repulsive().": counts["cancelling"] > 0,
-        f"{counts['spikes']} splats rest on a single datum: an outlier, or structure finer than the data; look there, "
-        "or use StudentT() noise.": counts["spikes"] > 0,
-        f"{counts['drifting']} splats reach no datum and change nothing; use fewer splats.": counts["drifting"] > 0,
-        f"{outside} centres lie outside the data and the mother's tails have no variance: f near the edges is "
-        "extrapolation; use Gaussian() or Wendland().": heavy and outside > 0,
+        f"{_count(counts['cancelling'], 'pair of splats cancels', 'pairs of splats cancel')} in one place: f is right, "
+        "its splats are not to be read one by one; wrap the prior in Repulsive().": counts["cancelling"] > 0,
+        f"{_count(counts['spikes'], 'splat rests', 'splats rest')} on a single datum: an outlier, or structure finer "
+        "than the data; look there, or use StudentT() noise.": counts["spikes"] > 0,
+        f"{_count(counts['drifting'], 'splat reaches no datum and changes', 'splats reach no datum and change')} "
+        "nothing; use fewer splats.": counts["drifting"] > 0,
+        f"{_count(outside, 'centre lies', 'centres lie')} outside the data and the mother's tails have no variance: f "
+        "near the edges is extrapolation; use Gaussian() or Wendland().": heavy and outside > 0,
         f"All {who} are at work and one more would gain {certificate:.1f} nats; raise `n_splats`.": crowded
         and certificate > 1.0,
         f"The two best starts ended {apart:.1f} nats apart: there are several explanations; use more `starts`, and "
@@ -102,3 +103,7 @@ def _signs(
         "The best start was still moving when its budget ended; call fit again with `start=` this fit.": spent,
     }
     return tuple(sentence for sentence, holds in sentences.items() if holds)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

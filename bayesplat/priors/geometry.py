@@ -92,7 +92,8 @@ class Lengths:
     """
 
     typical: float | None = None
-    """Prior median length; None means the geometric mean of the box and the data spacing, n^(-1/(2d))."""
+    """Prior median of what a length has beyond the floor (a fourth of the data's spacing, a whole one beside Student-t
+    noise); None means the geometric mean of the box and the data spacing, n^(-1/(2d))."""
     uncertainty: float = 0.7
     """Prior sd of each input's log location."""
     spread: float = 0.6

@@ -37,11 +37,19 @@ def judged(**changes):
 MIXED = {"mother": Mixed((Gaussian(), Box())), "live": (True, True, False)}
 PAIR = {"centre": (0.25, DATUM, 0.25), "live": EVERY}
 SIGNS = [
-    ("1 pairs of splats cancel", PAIR | {"amplitude": (1.0, -0.8, -0.95)}, PAIR | {"amplitude": (1.0, -0.8, 0.95)}),
-    ("1 splats rest on a single datum", {"length": (0.05, 0.005, 0.05)}, {"length": (0.05, 0.02, 0.05)}),
-    ("1 splats reach no datum", {"centre": (0.25, DATUM, 3.0), "live": EVERY}, {"centre": (0.25, DATUM, 3.0)}),
-    ("1 centres lie outside the data", OUTSIDE | {"mother": StudentT(1.0)}, OUTSIDE | {"mother": StudentT(5.0)}),
-    ("1 centres lie outside the data", OUTSIDE | {"mother": StudentT(1.0)}, {"mother": StudentT(1.0)}),
+    (
+        "1 pair of splats cancels in one place",
+        PAIR | {"amplitude": (1.0, -0.8, -0.95)},
+        PAIR | {"amplitude": (1.0, -0.8, 0.95)},
+    ),
+    ("1 splat rests on a single datum", {"length": (0.05, 0.005, 0.05)}, {"length": (0.05, 0.02, 0.05)}),
+    (
+        "1 splat reaches no datum and changes nothing",
+        {"centre": (0.25, DATUM, 3.0), "live": EVERY},
+        {"centre": (0.25, DATUM, 3.0)},
+    ),
+    ("1 centre lies outside the data", OUTSIDE | {"mother": StudentT(1.0)}, OUTSIDE | {"mother": StudentT(5.0)}),
+    ("1 centre lies outside the data", OUTSIDE | {"mother": StudentT(1.0)}, {"mother": StudentT(1.0)}),
     ("one more would gain 2.0 nats", {"live": EVERY, "certificate": 2.0}, {"live": EVERY, "certificate": 0.9}),
     ("All 3 splats are at work", {"live": EVERY, "certificate": 2.0}, {"certificate": 2.0}),
     ("All splats of one mother are at work", MIXED | {"certificate": 2.0}, {"certificate": 2.0}),

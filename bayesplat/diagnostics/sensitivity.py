@@ -25,7 +25,7 @@ BLOCKS = {
     "b": ("centre",),
     "noise": ("sigma", "noise_weight"),
 }
-"""Sites of every block of the prior."""
+"""Sites of every block of the prior; the repulsion of `Repulsive`, which couples A and b, belongs to none."""
 
 UNSCALED = ("amplitude", "trend", "mixing")
 """Sites that are not scaled: coefficients follow from the sites above them, and scaling both would count a prior twice;

@@ -252,7 +252,7 @@ def test_names_of_columns_are_kept_and_checked(frame, calls):
         ({"inference": "exact"}, "Expected `inference` to be one of 'point', 'nuts', 'smc'"),
         ({"random_state": np.random.default_rng(0)}, "Expected `random_state` to be an integer or None, got Generator"),
         ({"random_state": True}, "got True"),
-        ({"n_splats": "many"}, "Expected `n_splats` to be an integer of at least 1, got 'many'"),
+        ({"n_splats": 0}, "Expected `n_splats` to be an integer of at least 1, got 0"),
         ({"n_splats": 3, "prior": bs.RegularizedHorseshoe(5)}, "Expected `n_active` below the number of splats (3)"),
         ({"inference": "nuts", "draws": 2}, "Expected `draws` of at least 4, got 2"),
     ],

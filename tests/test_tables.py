@@ -74,7 +74,10 @@ DATES = np.array(["2020-01-01", "2020-01-02", "2020-01-03"], dtype="datetime64[D
 
 REFUSED_INPUTS = {
     "text": (words("a"), "Expected numbers in `x`, got values of type <U1; encode text and dates as numbers first."),
-    "text in a frame": (pd.DataFrame({"a": ["red", "blue"]}), "Expected numbers in `x`, got values of type"),
+    "text in a frame": (
+        pd.DataFrame({"a": ["red", "blue"]}),
+        "Expected numbers in `x`, got text or dates in the columns 'a'; ",
+    ),
     "complex": (ONE + 1j, "Expected real numbers in `x`, got complex ones; pass their real part."),
     "NaN": (np.array([1.0, np.nan]), "Expected finite `x`, got NaN or infinity in 1 row; drop or fill."),
     "infinities": (np.array([[np.inf, 1.0], [0.0, 1.0], [-np.inf, 1.0]]), "got NaN or infinity in 2 rows; drop"),

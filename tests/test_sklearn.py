@@ -190,8 +190,9 @@ def test_posterior_predictions_are_those_of_a_new_observation(sampled, data):
         np.testing.assert_array_equal(got, expected)
     for got, expected in zip(sampled.predict(x, return_interval=0.7), (both[0], *both[2:]), strict=True):
         np.testing.assert_array_equal(got, expected)
+    # another interval, another program: the last bits may differ
     for got, expected in zip(sampled.predict(x, return_std=True), both[:2], strict=True):
-        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_allclose(got, expected, rtol=1e-12)
     np.testing.assert_allclose(sampled.predict(x), new.mean, rtol=1e-10)
     assert np.all(new.sd > sampled.posterior_.predict(x).sd)
 

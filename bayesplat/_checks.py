@@ -16,7 +16,7 @@ def require(condition: bool, message: str) -> None:
 def positive_int(name: str, value: object) -> int:
     """Return `value` as an int of at least 1, or refuse it."""
     require(
-        isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 1,
+        _is_integer(value) and int(value) >= 1,  # pyright: ignore[reportArgumentType]
         f"Expected `{name}` to be an integer of at least 1, got {value!r}.",
     )
     return int(value)  # pyright: ignore[reportArgumentType]
@@ -25,7 +25,7 @@ def positive_int(name: str, value: object) -> int:
 def integer(name: str, value: object) -> int:
     """Return `value` as an int, or refuse it."""
     require(
-        isinstance(value, (int, np.integer)) and not isinstance(value, bool),
+        _is_integer(value),
         f"Expected `{name}` to be an integer, got {value!r}.",
     )
     return int(value)  # pyright: ignore[reportArgumentType]
@@ -58,5 +58,9 @@ def one_of(name: str, value: object, choices: tuple[str, ...]) -> str:
     return str(value)
 
 
+def _is_integer(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return _is_integer(value) or isinstance(value, (float, np.floating))

@@ -108,8 +108,8 @@ def kfold(
             if post is None:
                 break
             log_density[held] = post.log_predictive_density(data.x[held], data.y[held])
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # beyond the other data: what that is worth, scores tell
+            # beyond the other data: what that is worth, scores tell
+            with warnings.catch_warnings(action="ignore", category=UserWarning):
                 new = post.predict(data.x[held], prob, kind="observation")
             covered[held] = (new.lower <= data.y[held]) & (data.y[held] <= new.upper)
             report = post.convergence()
@@ -120,8 +120,8 @@ def kfold(
 
 def refit(model: SplatModel, x: np.ndarray, y: np.ndarray, seed: int, sampling: dict[str, Any]) -> Posterior | None:
     """The posterior given some of the data, without progress or warnings of its own; None if it was interrupted."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # they would say the same once for every refit
+    # they would say the same once for every refit
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         try:
             post = model.sample(x, y, seed=seed, progress=False, **sampling)
         except KeyboardInterrupt:

@@ -34,7 +34,7 @@ class Predictor(NamedTuple):
         return self.in_units(p, 0.0 if kind == "noise" else self.scaling.mean, x_new)
 
     def draws(self, x_new: object) -> Float[np.ndarray, "s m"]:
-        """F at new inputs for every draw, in the units of y, as `Posterior.draws` says."""
+        """Draws of f at new inputs, in the units of y, as `Posterior.draws` says."""
         x = self._inside(x_new)
         with inference():
             drawn = predictions.draws(self.components, x)

@@ -81,12 +81,15 @@ def _as_float(array: object, name: str) -> np.ndarray:
     except Exception as error:
         raise BayesplatError(f"Expected `{name}` to be an array of numbers, got {type(array).__name__}.") from error
     require(not np.iscomplexobj(raw), f"Expected real numbers in `{name}`, got complex ones; pass their real part.")
-    refusal = f"Expected numbers in `{name}`, got {_odd(raw, names)}; encode text and dates as numbers first."
-    require(raw.dtype.kind not in "mM", refusal)  # NumPy would turn dates into counts of days or nanoseconds
     try:
+        if raw.dtype.kind in "mM":
+            raise TypeError("NumPy would turn dates into counts of days or nanoseconds")
         return np.array(np.ma.filled(np.ma.asarray(raw, dtype=np.float64), np.nan))
     except (TypeError, ValueError) as error:
-        raise BayesplatError(refusal) from error
+        odd = _odd(raw, names)
+        raise BayesplatError(
+            f"Expected numbers in `{name}`, got {odd}; encode text and dates as numbers first."
+        ) from error
 
 
 def _odd(raw: np.ndarray, names: list[str] | None) -> str:
@@ -130,14 +133,19 @@ def _columns(x: Any) -> list[str] | None:
     return None if columns is None else [str(column) for column in columns]
 
 
+def by_position(columns: list[str], fitted: tuple[str, ...]) -> bool:
+    """Whether columns stand for the inputs of a fit in their order: it was of arrays, and has none of their names."""
+    unnamed = all(re.fullmatch(r"x\d*", name) for name in fitted)
+    return unnamed and len(columns) == len(fitted) and not set(fitted) & set(columns)
+
+
 def _by_name(x: Any, name: str, fitted: tuple[str, ...]) -> object:
     """The columns of a frame that a fit knows, in its order; an array, or a fit of arrays, goes by position."""
     columns = _columns(x)
     if columns is None:
         return x
     missing = [own for own in fitted if own not in columns]
-    unnamed = all(re.fullmatch(r"x\d*", own) for own in fitted) and not set(fitted) & set(columns)
-    if unnamed and len(columns) == len(fitted):
+    if by_position(columns, fitted):
         return x
     require(
         not missing,

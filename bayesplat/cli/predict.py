@@ -1,6 +1,5 @@
 """`bayesplat predict`: a posterior and a CSV file of new inputs to a CSV of predictions."""
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ from bayesplat.cli.console import note
 from bayesplat.cli.files import numbers, read_table, require_columns, require_writable, write_csv
 from bayesplat.posterior.predict import Prediction
 from bayesplat.regression import load
+from bayesplat.tables import by_position
 
 EXAMPLE = "bayesplat predict run.nc new.csv --prob 0.9 --out predictions.csv"
 
@@ -58,8 +58,7 @@ def predict(
 
 def _inputs(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> list[str]:
     """Columns with the names of the fit, in its order; by position if the fit had no names of its own."""
-    unnamed = all(re.fullmatch(r"x\d*", name) for name in names)
-    if unnamed and len(frame.columns) == len(names) and not set(names) <= set(frame.columns):
+    if by_position(list(frame.columns), names):
         return list(frame.columns)
     require_columns(frame, list(names), path)
     return list(names)

@@ -64,8 +64,13 @@ def active_splats(tree: "xr.DataTree") -> float:
 
 def active_counts(tree: "xr.DataTree", draws: "xr.Dataset") -> Int[np.ndarray, " s"]:
     """Number of such splats in every draw, be it of the posterior or of the prior."""
+    return (draws["contribution"] > least_active(tree)).sum("splat").values
+
+
+def least_active(tree: "xr.DataTree") -> float:
+    """Size of a splat's term, in the units of y, above which it is active."""
     y = group(tree, "observed_data")["y"].values
-    return (draws["contribution"] > ACTIVE * spread(y, y.mean())).sum("splat").values
+    return ACTIVE * spread(y, y.mean())
 
 
 def overfitting(tree: "xr.DataTree") -> Overfitting:

@@ -136,7 +136,7 @@ def neutral(problem: Problem) -> tuple[Problem, AnyArray, AnyArray]:
     """What every energy of a problem is made of: the prior only by its typical scale and what it keeps in the flow."""
     prior = problem.spec.prior
     parts = {field.name: getattr(problem, field.name) for field in fields(problem)}
-    neutral = Problem(**{**parts, "spec": replace(problem.spec, prior=prior.in_flow)})
+    plain = Problem(**{**parts, "spec": replace(problem.spec, prior=prior.in_flow)})
     dtype = problem.x.dtype  # no weak types: all priors must run the same compiled flow
     log_typical = jnp.asarray(jnp.log(jnp.asarray(prior.typical(problem.context))), dtype)
-    return neutral, log_typical, jnp.asarray(prior.slack, dtype)
+    return plain, log_typical, jnp.asarray(prior.slack, dtype)

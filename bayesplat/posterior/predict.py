@@ -1,5 +1,6 @@
 """Predictions from draws of one posterior, or of a mixture of several, in blocks of rows, without the training data."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -66,19 +67,22 @@ def predict(components: tuple[Component, ...], x: Float[np.ndarray, "m d"], prob
             parts.append(jax.tree.map(np.asarray, _observation(components, rows, tails)))
         else:
             value = functions if kind == "function" else noise_sd
-            drawn = np.concatenate([np.asarray(value(component, rows)) for component in components])
+            drawn = _drawn(value, components, rows)
             parts.append((drawn.mean(0), drawn.std(0), *np.quantile(drawn, tails, axis=0)))
     mean, sd, lower, upper = (np.concatenate(part)[: len(x)] for part in zip(*parts, strict=True))
     return Prediction(mean, sd, lower, upper, prob, kind)
 
 
 def draws(components: tuple[Component, ...], x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "s m"]:
-    """F of every draw of a mixture at inputs on the unit box, standardised output."""
-    blocks = [
-        np.concatenate([np.asarray(functions(component, rows)) for component in components])
-        for rows in _blocks(x, components)
-    ]
+    """Draws of f of a mixture at inputs on the unit box, standardised output."""
+    blocks = [_drawn(functions, components, rows) for rows in _blocks(x, components)]
     return np.concatenate(blocks, 1)[:, : len(x)]
+
+
+def _drawn(
+    value: Callable[..., Float[AnyArray, "s m"]], components: tuple[Component, ...], rows: Float[np.ndarray, "m d"]
+) -> Float[np.ndarray, "s m"]:
+    return np.concatenate([np.asarray(value(component, rows)) for component in components])
 
 
 def partial_dependence(

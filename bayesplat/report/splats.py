@@ -6,15 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bayesplat.devices import inference
-from bayesplat.diagnostics.convert import group
-from bayesplat.diagnostics.overfitting import ACTIVE
+from bayesplat.diagnostics.overfitting import least_active
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.priors.repulsion import log_bhattacharyya
 from bayesplat.report.findings import TAILS, Findings, interval_of
 from bayesplat.report.markup import Html, paragraph, table
 from bayesplat.report.wording import beside, number
 from bayesplat.results import Posterior
-from bayesplat.scaling import spread
 from bayesplat.tables import evenly
 
 ALIKE = 0.9
@@ -59,9 +57,8 @@ def splats(post: Posterior) -> Splats:
     amplitude = draws["amplitude"].values
     alike = _alike(A, b, draws["A"].values, draws["b"].values)
     heights = np.where(alike, amplitude, 0.0).sum(2)
-    y = group(post.data, "observed_data")["y"].values
-    threshold = ACTIVE * spread(y, y.mean())
-    return Splats(A, b, shown.amplitude[:ROWS], shown.copies[:ROWS], heights, np.abs(heights) > threshold)
+    active = np.abs(heights) > least_active(post.data)
+    return Splats(A, b, shown.amplitude[:ROWS], shown.copies[:ROWS], heights, active)
 
 
 def _alike(

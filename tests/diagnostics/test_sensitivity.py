@@ -86,7 +86,7 @@ def test_weights_of_heavy_tailed_noise_are_part_of_no_prior():
 
 @pytest.mark.parametrize("prior", BASE_PRIORS.values(), ids=BASE_PRIORS)
 @pytest.mark.parametrize("likelihood", [Normal(), Normal(noise="varying"), StudentT()], ids=repr)
-def test_every_site_of_a_model_is_in_one_block_or_scaled_on_purpose_not(prior, likelihood):
+def test_every_site_of_a_model_is_in_one_block_or_unscaled_on_purpose(prior, likelihood):
     sites = set(SplatModel(6, prior=prior, likelihood=likelihood, covariance="full").numpyro(PLANE).problem.sites())
     places = [*(site for names in BLOCKS.values() for site in names), *UNSCALED]
     assert len(set(places)) == len(places)

@@ -24,6 +24,9 @@ from bayesplat.mothers import Mother
 RUNGS, ROWS, ASCENT = 8, 128, 20
 """Lengths on the ladder; data tried as centres on each rung; steps of the ascent."""
 
+ASIDE = 0.05
+"""Sd of a born splat's distance from the datum it was tried at, in its lengths: a cusp on a datum has no gradient."""
+
 WIDTHS, TRIES = 0.5 * 0.6 ** np.arange(8.0), 32
 """Sds of the search for sharp splats, round by round, in sizes of the splat; neighbours tried in each round."""
 
@@ -78,15 +81,17 @@ def ladder_birth(
 
 
 def _ladder(energy: Energy, system: Collapsed, position: Position, key: Key) -> Particles:
-    """The best round splat of each length among data points as centres."""
+    """The best round splat of each length among data points as centres, and a little aside of them."""
     problem = energy.problem
     n = problem.x.shape[0]
     rows = min(n, ROWS)
+    which, aside = jax.random.split(key)
     weight = problem.observed / jnp.sum(problem.observed)
-    centres = problem.x[jax.random.choice(key, n, (rows,), replace=False, p=weight)]
+    centres = problem.x[jax.random.choice(which, n, (rows,), replace=False, p=weight)]
     lengths = jnp.geomspace(2 * problem.box.floor, 0.5, RUNGS)
     gain, _ = energy.gain(system, position, _round(energy, jnp.repeat(lengths, rows), jnp.tile(centres, (RUNGS, 1))))
-    return _round(energy, lengths, centres[jnp.argmax(gain.reshape(RUNGS, rows), axis=1)])
+    best = centres[jnp.argmax(gain.reshape(RUNGS, rows), axis=1)]
+    return _round(energy, lengths, best + ASIDE * lengths[:, None] * jax.random.normal(aside, best.shape, best.dtype))
 
 
 def _round(energy: Energy, lengths: Float[AnyArray, " c"], centres: Float[AnyArray, "c d"]) -> Particles:

@@ -1,13 +1,13 @@
 """What all experiments share: methods that are raced, a CSV row for every fit, and summaries as CSV and markdown."""
 
 import argparse
-import os
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
 import pandas as pd
 from peers.fitted import Fitted
@@ -164,4 +164,5 @@ def page(path: Path, sections: Sequence[str]) -> None:
 
 def machine() -> str:
     """What the seconds of a table were measured on."""
-    return f"{os.cpu_count()} cores ({platform.machine()}), jax {version('jax')}"
+    cores = joblib.cpu_count()  # those that this process may use
+    return f"{cores} {'core' if cores == 1 else 'cores'} ({platform.machine()}), jax {version('jax')}"

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from bayesplat.devices import inference
-from bayesplat.flow import run, start
+from bayesplat.flow import run, start, step
 from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.position import geometry
-from tests.flow.bumps import SETTINGS, N, bumps, energy_of, problem_of
+from bayesplat.mothers import Laplace
+from tests.flow.bumps import NOISE, SETTINGS, K, N, X, bumps, energy_of, problem_of
 
 GRID, RANDOM = eqx.filter_jit(start.grid), eqx.filter_jit(start.random)
 
@@ -76,3 +77,20 @@ def test_the_flow_ends_alike_from_every_kind_of_start(flows, begin):
     done = run.run_flow(flows.first, jax.random.key(5), 2, SETTINGS._replace(begin=begin))[0]
     assert abs(done.state.energy - flows.runs[0].state.energy) < 0.5
     assert done.history[0] != flows.runs[0].history[0]
+
+
+def test_splats_with_a_cusp_are_born_where_they_can_move():
+    """Beside their data: on a datum the energy has no gradient, and one such splat holds all others up."""
+    falls, falls_on_data = [], []
+    for seed in range(3):
+        peaks = np.exp(-np.abs(X - np.array([0.21, 0.47, 0.78])) / 0.04) @ np.array([1.0, -0.8, 0.9])
+        energy = energy_of(peaks + NOISE * np.random.default_rng(seed).normal(size=N), mother=Laplace())
+        key, nothing = jax.random.key(seed), step.State(energy.start(K), np.zeros(K, bool), np.asarray(np.inf))
+        born = step.fill(energy, nothing, key, jnp.asarray(0.0))
+        nearest = X[np.argmin(np.abs(np.asarray(born.position.centre) - X.T), axis=1)]
+        on_data = born._replace(position=born.position._replace(centre=jnp.asarray(nearest)))
+        for falls_so_far, at in ((falls, born), (falls_on_data, on_data)):
+            moved = step.advance(energy, step.Settings(), at, (), key, 30)
+            falls_so_far.append(float(energy.value(at.position, at.live) - moved.energy))
+    assert min(falls) > 10
+    assert min(falls_on_data) < 1e-6

@@ -25,7 +25,10 @@ RUNGS, ROWS, ASCENT = 8, 128, 20
 """Lengths on the ladder; data tried as centres on each rung; steps of the ascent."""
 
 ASIDE = 0.05
-"""Sd of a born splat's distance from the datum it was tried at, in its lengths: a cusp on a datum has no gradient."""
+"""Sd of the distance from the datum a splat was tried at to where it is born, in its lengths.
+
+On the datum a cusp has no gradient, and the Fisher information of any splat that hardly covers others a cusp.
+"""
 
 WIDTHS, TRIES = 0.5 * 0.6 ** np.arange(8.0), 32
 """Sds of the search for sharp splats, round by round, in sizes of the splat; neighbours tried in each round."""
@@ -42,10 +45,10 @@ class Candidates(NamedTuple):
 def certificate(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Candidates:
     """Local maxima over (A, b) of what one more splat would lower the energy by."""
     system, kinds = energy.system(position, live), energy.problem.spec.mother.kinds
-    found = []
+    found, aside = [], jax.random.fold_in(key, 0)
     for kind, mother in enumerate(kinds):
         pure = energy.of(mother)
-        start = _shaped(pure, system, _ladder(pure, system, position, key))
+        start = _shaped(pure, system, _ladder(pure, system, position, key, aside))
         climbed = (pure, system, position, start)
         at, gain = _search(*climbed, key) if mother.sharp else _ascend(*climbed)
         found.append(Candidates(at, gain, jnp.full(gain.shape, free_slot(live, kind, len(kinds)))))
@@ -67,27 +70,30 @@ def ladder_birth(
     key: Key,
     temperature: Float[AnyArray, ""] | float,
 ) -> Particles:
-    """One round splat for a slot among the best of every rung, without ascent: cheap, for starts."""
+    """One round splat for a slot among the best of every rung, without ascent: cheap, for starts.
+
+    It is as much aside of its datum whatever the key: at temperature 0 births depend on the data alone.
+    """
     where, which = jax.random.split(key)
+    aside = jax.random.fold_in(jax.random.key(0), slot)
     system = energy.system(position, live)
 
     def born(mother: Mother) -> Particles:
         pure = energy.of(mother)
-        ladder = _ladder(pure, system, position, where)
+        ladder = _ladder(pure, system, position, where, aside)
         gain, _ = pure.gain(system, position, ladder)
         return _particle(ladder, best_of(gain, which, temperature))
 
     return energy.problem.spec.mother.in_slot(slot, born)
 
 
-def _ladder(energy: Energy, system: Collapsed, position: Position, key: Key) -> Particles:
+def _ladder(energy: Energy, system: Collapsed, position: Position, key: Key, aside: Key) -> Particles:
     """The best round splat of each length among data points as centres, and a little aside of them."""
     problem = energy.problem
     n = problem.x.shape[0]
     rows = min(n, ROWS)
-    which, aside = jax.random.split(key)
     weight = problem.observed / jnp.sum(problem.observed)
-    centres = problem.x[jax.random.choice(which, n, (rows,), replace=False, p=weight)]
+    centres = problem.x[jax.random.choice(key, n, (rows,), replace=False, p=weight)]
     lengths = jnp.geomspace(2 * problem.box.floor, 0.5, RUNGS)
     gain, _ = energy.gain(system, position, _round(energy, jnp.repeat(lengths, rows), jnp.tile(centres, (RUNGS, 1))))
     best = centres[jnp.argmax(gain.reshape(RUNGS, rows), axis=1)]

@@ -27,7 +27,7 @@ RUNGS, ROWS, ASCENT = 8, 128, 20
 ASIDE = 0.05
 """Sd of the distance from the datum a splat was tried at to where it is born, in its lengths.
 
-On the datum a cusp has no gradient, and the Fisher information of any splat that hardly covers others a cusp.
+On the datum a cusp has no gradient, and a splat that covers no other datum no Fisher information.
 """
 
 WIDTHS, TRIES = 0.5 * 0.6 ** np.arange(8.0), 32

@@ -10,22 +10,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
+from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Key
-
-
-class Collapsed(NamedTuple):
-    """The factored system at one (A, b, scales, noise)."""
-
-    W: Float[AnyArray, "n r"]  # whitened features; rows of missing data are 0
-    residual: Float[AnyArray, " n"]  # whitened y; 0 where missing
-    chol: Float[AnyArray, "r r"]  # lower Cholesky factor of M
-    half: Float[AnyArray, " r"]  # chol^-1 W^T residual
-    scales: Float[AnyArray, " r"]  # prior sds of the coefficients
-    sd: Float[AnyArray, " n"]  # noise sd of every datum
-    observed: Float[AnyArray, " n"]  # 1 where y is observed, 0 where it is missing
 
 
 class Weighted(NamedTuple):
@@ -37,6 +25,35 @@ class Weighted(NamedTuple):
     slope: Float[jax.Array, " r"]  # inner products with the residual
     sd: Float[AnyArray, " n"]  # noise sd of every datum
     observed: Float[AnyArray, " n"]  # 1 where y is observed, 0 where it is missing
+
+
+class Collapsed(NamedTuple):
+    """The factored system at one (A, b, scales, noise)."""
+
+    weighted: Weighted
+    scales: Float[AnyArray, " r"]  # prior sds of the coefficients
+    chol: Float[AnyArray, "r r"]  # lower Cholesky factor of M
+    half: Float[AnyArray, " r"]  # chol^-1 W^T residual
+
+    @property
+    def W(self) -> Float[AnyArray, "n r"]:
+        """Whitened features; rows of missing data are 0."""
+        return self.weighted.features * self.scales
+
+    @property
+    def residual(self) -> Float[AnyArray, " n"]:
+        """Whitened y; 0 where missing."""
+        return self.weighted.residual
+
+    @property
+    def sd(self) -> Float[AnyArray, " n"]:
+        """Noise sd of every datum."""
+        return self.weighted.sd
+
+    @property
+    def observed(self) -> Float[AnyArray, " n"]:
+        """1 where y is observed, 0 where it is missing."""
+        return self.weighted.observed
 
 
 def weigh(
@@ -63,9 +80,7 @@ def with_column(weighted: Weighted, slot: Int[AnyArray, ""], column: Float[AnyAr
 
 def factor_weighted(weighted: Weighted, scales: Float[AnyArray, " r"]) -> Collapsed:
     """Factor the marginal covariance of y at these prior sds; cost O(n r + r^3)."""
-    features, residual, gram, slope, sd, observed = weighted
-    chol, half = _cholesky(scales[:, None] * gram * scales, scales * slope)
-    return Collapsed(features * scales, residual, chol, half, scales, sd, observed)
+    return Collapsed(weighted, scales, *_cholesky(weighted.gram, weighted.slope, scales))
 
 
 def factor(
@@ -79,37 +94,50 @@ def factor(
     return factor_weighted(weigh(features, y, sd, observed), scales)
 
 
-def _cholesky(gram: Float[AnyArray, "r r"], slope: Float[AnyArray, " r"]) -> tuple[AnyArray, AnyArray]:
-    """Lower Cholesky factor L of I + W^T W, and L^-1 W^T r, from the inner products of W with itself and with r."""
-    chol = jnp.linalg.cholesky(jnp.eye(gram.shape[0], dtype=gram.dtype) + gram)
-    return chol, solve_triangular(chol, slope, lower=True)
+def _cholesky(
+    gram: Float[AnyArray, "r r"], slope: Float[AnyArray, " r"], scales: Float[AnyArray, " r"]
+) -> tuple[AnyArray, AnyArray]:
+    """Lower Cholesky factor L of M = I + S gram S, and L^-1 S slope."""
+    chol = jnp.linalg.cholesky(jnp.eye(gram.shape[0], dtype=gram.dtype) + scales[:, None] * gram * scales)
+    return chol, solve_triangular(chol, scales * slope, lower=True)
 
 
 def log_density(c: Collapsed) -> Float[AnyArray, ""]:
     """Log N(y; 0, C) over the observed data."""
     constant = jnp.sum(c.observed * (jnp.log(c.sd) + 0.5 * np.log(2 * np.pi)))
-    return _log_normal(c.W, c.residual) - constant
+    return _log_normal(c.weighted.features, c.residual, c.scales) - constant
 
 
 @jax.custom_vjp
-def _log_normal(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> Float[AnyArray, ""]:
-    """-log det(I + W W^T) / 2 - r^T (I + W W^T)^-1 r / 2, with its gradient written out."""
-    return _value_and_factor(W, residual)[0]
+def _log_normal(
+    features: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"], scales: Float[AnyArray, " r"]
+) -> Float[AnyArray, ""]:
+    """-log det M / 2 - (|residual - W m|^2 + |m|^2) / 2 at m = M^-1 W^T residual, with its gradient written out.
+
+    The least of a sum of squares, and not the difference |residual|^2 - |half|^2: with little noise both are 1e12, and
+    all digits of a nat are lost. The error of a least sum is of second order in that of m.
+    """
+    return _value_and_factor(features, residual, scales)[0]
 
 
-def _value_and_factor(W: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"]) -> tuple:
-    chol, half = _cholesky(W.T @ W, W.T @ residual)
-    value = -jnp.sum(jnp.log(jnp.diagonal(chol))) - 0.5 * (jnp.sum(residual**2) - jnp.sum(half**2))
-    return value, (W, residual, chol, half)
-
-
-def _gradient(saved: tuple, tangent: Float[AnyArray, ""]) -> tuple[Float[AnyArray, "n r"], Float[AnyArray, " n"]]:
-    """d/dW = (r - W m) m^T - W M^-1 and d/dr = -(r - W m), m = M^-1 W^T r."""
-    W, residual, chol, half = saved
+def _value_and_factor(
+    features: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"], scales: Float[AnyArray, " r"]
+) -> tuple[AnyArray, tuple]:
+    gram = features.T @ features
+    chol, half = _cholesky(gram, features.T @ residual, scales)
     mean = solve_triangular(chol.T, half, lower=False)
-    left = residual - W @ mean
-    precision = jax.scipy.linalg.cho_solve((chol, True), jnp.eye(chol.shape[0], dtype=chol.dtype))
-    return tangent * (left[:, None] * mean[None, :] - W @ precision), -tangent * left
+    left = residual - features @ (scales * mean)
+    value = -jnp.sum(jnp.log(jnp.diagonal(chol))) - 0.5 * (jnp.sum(left**2) + jnp.sum(mean**2))
+    return value, (features, scales, gram, chol, mean, left)
+
+
+def _gradient(saved: tuple, tangent: Float[AnyArray, ""]) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """With a = S m and P = S M^-1 S, F the features: left a^T - F P, -left, and (F^T left) m - diag(F^T F S M^-1)."""
+    features, scales, gram, chol, mean, left = saved
+    precision = cho_solve((chol, True), jnp.diag(scales))  # M^-1 S
+    to_features = left[:, None] * (scales * mean) - features @ (scales[:, None] * precision)
+    to_scales = (features.T @ left) * mean - jnp.sum(gram * precision, 1)
+    return tangent * to_features, -tangent * left, tangent * to_scales
 
 
 _log_normal.defvjp(_value_and_factor, _gradient)
@@ -159,7 +187,7 @@ def leave_one_out(c: Collapsed) -> tuple[Float[AnyArray, " n"], Float[AnyArray, 
 
 def evidence_lost(c: Collapsed) -> Float[AnyArray, " r"]:
     """How much log evidence falls when one coefficient is removed: exact, for every column at once."""
-    inverse = jax.scipy.linalg.cho_solve((c.chol, True), jnp.eye(c.chol.shape[0], dtype=c.chol.dtype))
+    inverse = cho_solve((c.chol, True), jnp.eye(c.chol.shape[0], dtype=c.chol.dtype))
     mean = solve_triangular(c.chol.T, c.half, lower=False)
     variance = jnp.diagonal(inverse)
     return 0.5 * (mean**2 / variance + jnp.log(variance))
@@ -184,4 +212,4 @@ def along(
     psi = candidates * (c.observed / c.sd)[:, None] * scale
     half = solve_triangular(c.chol, c.W.T @ psi, lower=True)
     s = jnp.maximum(jnp.sum(psi**2, 0) - jnp.sum(half**2, 0), 0.0)
-    return psi.T @ c.residual - half.T @ c.half, s
+    return psi.T @ left_over(c), s

@@ -36,8 +36,8 @@ def heights_along(
     x: Float[AnyArray, "n d"],
     mother: Mother,
     directions: Float[np.ndarray, "c d d"],
-) -> Float[AnyArray, "r n k"]:
-    """Derivatives of heights as splats move along A L_s, for every direction L_s, and then along A e_s, r = c + d.
+) -> list[Float[AnyArray, "n k"]]:
+    """Derivatives of heights as splats move along A L_s, for every direction L_s, and then along A e_s.
 
     With h(q) the height at q = |z|^2: -2 h'(q) z^T L_s z and -2 h'(q) z_s.
     """
@@ -45,7 +45,7 @@ def heights_along(
     q = _square(z)
     _, slope = jax.jvp(lambda q: mother.height(q, x.shape[1]), (q,), (-2 * jnp.ones_like(q),))
     forms = [sum(L[s, t] * z[s] * z[t] for s, t in np.argwhere(L)) for L in directions]
-    return jnp.stack([slope * along for along in (*forms, *z)])
+    return [slope * along for along in (*forms, *z)]
 
 
 def laplacians(

@@ -81,7 +81,7 @@ class Problem(eqx.Module):
         """What the data would see of candidates for one slot: they have the mother of its splat."""
         return self.spec.mother.in_slot(slot, lambda one: self.operator.columns(A, b, self.x, one))
 
-    def columns_along(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, "r n k"]:
+    def columns_along(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> list[Float[AnyArray, "n k"]]:
         """Derivatives of the columns as splats move along A L_s and A e_s, the frame that each of them carries."""
         return self.operator.columns_along(A, b, self.x, self.spec.mother, self.spec.scale_family.directions(self.d))
 
@@ -98,10 +98,7 @@ class Problem(eqx.Module):
     def squares_along(
         self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], weight: Float[AnyArray, " n"]
     ) -> Float[AnyArray, "r k"]:
-        """The same of the columns' derivatives along the frame, those of sharp splats at the resolution of the data.
-
-        No array (r, n, k) is ever held.
-        """
+        """The same of the columns' derivatives along the frame, those of sharp splats at the resolution of the data."""
         mother, directions = self.spec.mother, self.spec.scale_family.directions(self.d)
         sharp = np.array([one.sharp for one in mother.turns(b.shape[0])])
 
@@ -109,8 +106,9 @@ class Problem(eqx.Module):
             along = operator.columns_along(A, b, x, mother, directions)
             if sharp.any():
                 across = operator.columns_across(A, b, x, mother, directions, self.spacing)
-                along = jnp.where(sharp, across, along)
-            return jnp.sum((along * weight[:, None]) ** 2, 1)
+                along = [jnp.where(sharp, *both) for both in zip(across, along, strict=True)]
+            # one product for each, and no array (r, n, k): a quarter of the time of a sum over all of them at once
+            return jnp.stack([weight**2 @ one**2 for one in along])
 
         return sum_over_rows(some, (self.x, weight, self.operator), b.shape[0])
 

@@ -32,10 +32,10 @@ class Operator(eqx.Module):
         x: Float[AnyArray, "n d"],
         mother: Mother,
         directions: Float[np.ndarray, "c d d"],
-    ) -> Float[AnyArray, "r n k"]:
+    ) -> list[Float[AnyArray, "n k"]]:
         """Derivatives of the columns as splats move along A L_s, for every direction L_s, and then along A e_s."""
         dA, db = _ways(A, directions)
-        return jax.vmap(lambda *way: jax.jvp(lambda A, b: self.columns(A, b, x, mother), (A, b), way)[1])(dA, db)
+        return list(jax.vmap(lambda *way: jax.jvp(lambda A, b: self.columns(A, b, x, mother), (A, b), way)[1])(dA, db))
 
     def columns_across(
         self,
@@ -45,7 +45,7 @@ class Operator(eqx.Module):
         mother: Mother,
         directions: Float[np.ndarray, "c d d"],
         distance: Float[AnyArray, ""],
-    ) -> Float[AnyArray, "r n k"]:
+    ) -> list[Float[AnyArray, "n k"]]:
         """The same derivatives at a resolution: differences over moves by that distance, at most 0.8 along the frame.
 
         An edge between two data has no derivative there; moved by their distance, it passes one of them.
@@ -58,7 +58,7 @@ class Operator(eqx.Module):
             ahead, behind = ((A + h[:, None, None] * dA, b + h[:, None] * db) for h in (half, -half))
             return (self.columns(*ahead, x, mother) - self.columns(*behind, x, mother)) / (2 * half)
 
-        return jax.vmap(slope)(dA, db, half)
+        return list(jax.vmap(slope)(dA, db, half))
 
     @abstractmethod
     def trend(self, columns: Float[AnyArray, "n t"]) -> Float[AnyArray, "n t"]:
@@ -91,7 +91,7 @@ class Identity(Operator):
         x: Float[AnyArray, "n d"],
         mother: Mother,
         directions: Float[np.ndarray, "c d d"],
-    ) -> Float[AnyArray, "r n k"]:
+    ) -> list[Float[AnyArray, "n k"]]:
         """Derivatives of heights, written out."""
         return heights_along(A, b, x, mother, directions)
 

@@ -77,7 +77,7 @@ def test_heights_along_the_frame_equal_autodiff(mother, d, x64):
         def along(L, e):
             return jax.jvp(lambda A, b: heights(A, b, x, mother), (A, b), (A @ L, A @ e))[1]
 
-        return jax.vmap(along)(relative, shift), heights_along(A, b, x, mother, directions)
+        return jax.vmap(along)(relative, shift), jnp.stack(heights_along(A, b, x, mother, directions))
 
     expected, found = look(mu.A, mu.b)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)

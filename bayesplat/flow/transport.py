@@ -28,6 +28,9 @@ MOST_COORDINATES, MOST_NOISE, MOST_ENTRIES = 2000, 500, 2**25
 FIRST_DAMPING, LONGEST_STEP, STILL = 1e-3, 1.5, 3
 """Damping at the start; longest step along a frame, in sizes of the splat; steps without gain before it stops."""
 
+AHEAD, SLIGHT = 0.1, 0.75
+"""Share of a step over which its bend is measured; largest bend that is believed, in lengths of the step."""
+
 
 def choose(energy: Energy, k: int) -> str:
     """Name of the transport for k particles: "gauss-newton" or "lbfgs"."""
@@ -59,8 +62,9 @@ def gauss_newton(
 
         H = E[a a^T | y] * (T^T C^-1 T) + prior precision    (* by blocks, T the columns' derivatives along the frame),
 
-    positive definite by Schur's product theorem; the noise follows by Fisher scoring. Damping as in Marquardt (1963).
-    Stops early when steps gain nothing that matters or damping has grown past use.
+    positive definite by Schur's product theorem; the noise follows by Fisher scoring. Damping as in Marquardt (1963),
+    steps that bend with the valley as in Transtrum and Sethna (2012). Stops early when steps gain nothing that matters
+    or damping has grown past use.
     """
     value_and_grad = jax.value_and_grad(lambda at: energy.value(at, live))
 
@@ -90,27 +94,54 @@ def _step(
     energy: Energy, position: Position, live: Bool[AnyArray, " k"], gradient: Position, damping: Float[AnyArray, ""]
 ) -> Position:
     """The position after one damped step."""
-    at, k = particles(position), live.size
-    to_frame = frame(energy.problem, at)
-    along = jnp.linalg.solve(jnp.swapaxes(to_frame, 1, 2), _rows(particles(gradient))[..., None])[..., 0]
-    moved = _damped(curvature(energy, position, live), along.T.reshape(-1), damping).reshape(-1, k).T
-    moved = jnp.where(live[:, None], jnp.clip(moved, -LONGEST_STEP, LONGEST_STEP), 0.0)
-    change = jnp.linalg.solve(to_frame, moved[..., None])[..., 0]
+    at = particles(position)
+    change = _bent(energy, position, live, _rows(particles(gradient)), damping)
     flat, unflatten = ravel_pytree(gradient.noise)
-    noise = unflatten(jnp.asarray(_damped(_noise_curvature(energy, position), flat, damping)))
+    noise = unflatten(jnp.asarray(-cho_solve(_damped(_noise_curvature(energy, position), damping), flat)))
     lengths = energy.problem.lengths
     location_curvature = jnp.sum(live) * lengths.precision(energy.problem.box) + lengths.uncertainty**-2
     tau_curvature = 2 * jnp.sum(live) + energy.slack**-2
-    q = at.excess.shape[1]
-    excess, shear, centre = jnp.split(_rows(at) + change, [q, q + at.shear.shape[1]], axis=1)
     return Position(
-        excess,
-        shear,
-        centre,
+        *_columns(_rows(at) + change, at),
         position.location - gradient.location / (location_curvature * (1 + damping)),
         position.log_tau - gradient.log_tau / (tau_curvature * (1 + damping)),
         jax.tree.map(jnp.add, position.noise, noise),
     )
+
+
+def _bent(
+    energy: Energy,
+    position: Position,
+    live: Bool[AnyArray, " k"],
+    gradient: Float[AnyArray, "k r"],
+    damping: Float[AnyArray, ""],
+) -> Float[AnyArray, "k r"]:
+    """How the particles move in one damped step: along the velocity, and half the acceleration (transtrum2012).
+
+    The velocity v = -(H + damping diag H)^-1 gradient is the tangent of a valley that bends, and where noise is small
+    the valley is so narrow that steps along the tangent stay tiny. The acceleration -(H + damping diag H)^-1 J^T r'',
+    r'' the second derivative of the residuals along v, bends with it; it is left out where it is not small beside v.
+    """
+    at, k = particles(position), live.size
+    to_frame = frame(energy.problem, at)
+    factor = _damped(curvature(energy, position, live), damping)
+
+    def downhill(gradient: Float[AnyArray, "k r"]) -> Float[AnyArray, "k r"]:
+        """The damped step along the frame."""
+        along = jnp.linalg.solve(jnp.swapaxes(to_frame, 1, 2), gradient[..., None])[..., 0]
+        return jnp.where(live[:, None], -cho_solve(factor, along.T.reshape(-1)).reshape(-1, k).T, 0.0)
+
+    def residual(change: Float[AnyArray, "k r"]) -> Float[AnyArray, " n_plus_r"]:
+        return energy.residual(position._replace(**_columns(_rows(at) + change, at)._asdict()), live)
+
+    velocity = downhill(gradient)
+    change = jnp.linalg.solve(to_frame, velocity[..., None])[..., 0]
+    here, back = jax.vjp(residual, jnp.zeros_like(change))
+    bend = (residual(AHEAD * change) + residual(-AHEAD * change) - 2 * here) / AHEAD**2
+    acceleration = downhill(*back(bend))
+    slight = jnp.sum(acceleration**2) <= SLIGHT**2 * jnp.sum(velocity**2)  # false for NaN
+    moved = velocity + jnp.where(slight, 0.5 * acceleration, 0.0)
+    return jnp.linalg.solve(to_frame, jnp.clip(moved, -LONGEST_STEP, LONGEST_STEP)[..., None])[..., 0]
 
 
 def curvature(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, "rk rk"]:
@@ -118,7 +149,7 @@ def curvature(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) ->
     at, k = geometry(energy.problem, position), live.size
     system = energy.system_at(at, position, live)
     weight = (system.observed / system.sd)[:, None]
-    T = jnp.concatenate(list(energy.problem.columns_along(at.A, at.b) * weight), axis=1)
+    T = jnp.concatenate(energy.problem.columns_along(at.A, at.b), axis=1) * weight
     r = T.shape[1] // k
     explained = solve_triangular(system.chol, system.W.T @ T, lower=True)
     gram = (T.T @ T - explained.T @ explained).reshape(r, k, r, k)
@@ -136,13 +167,19 @@ def _noise_curvature(energy: Energy, position: Position) -> Float[AnyArray, "m m
     return 2 * J.T @ J + jnp.eye(flat.size, dtype=flat.dtype)
 
 
-def _damped(matrix: Float[AnyArray, "m m"], gradient: Float[AnyArray, " m"], damping: Float[AnyArray, ""]) -> AnyArray:
-    """-(matrix + damping diag(matrix))^-1 gradient."""
-    return -cho_solve(cho_factor(matrix + jnp.diag(damping * jnp.diagonal(matrix))), gradient)
+def _damped(matrix: Float[AnyArray, "m m"], damping: Float[AnyArray, ""]) -> tuple[AnyArray, bool]:
+    """Cholesky factor of matrix + damping diag(matrix)."""
+    return cho_factor(matrix + jnp.diag(damping * jnp.diagonal(matrix)))
 
 
 def _rows(at: Particles) -> Float[AnyArray, "k r"]:
     return jnp.concatenate(list(at), axis=1)
+
+
+def _columns(rows: Float[AnyArray, "k r"], like: Particles) -> Particles:
+    """Particles from the rows that hold their coordinates."""
+    q = like.excess.shape[1]
+    return Particles(*jnp.split(rows, [q, q + like.shear.shape[1]], axis=1))
 
 
 def lbfgs(

@@ -123,6 +123,7 @@ def _log_normal(
 def _value_and_factor(
     features: Float[AnyArray, "n r"], residual: Float[AnyArray, " n"], scales: Float[AnyArray, " r"]
 ) -> tuple[AnyArray, tuple]:
+    # inner products and factor are those of the system once more, written alike: the compiler makes them once
     gram = features.T @ features
     chol, half = _cholesky(gram, features.T @ residual, scales)
     mean = solve_triangular(chol.T, half, lower=False)

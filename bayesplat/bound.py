@@ -15,6 +15,9 @@ from bayesplat.scaling import Scaling, fit_scaling
 from bayesplat.specification import Specification
 from bayesplat.tables import Data, as_data, as_inputs
 
+LARGE = 1.5
+"""Known errors so many times the spread of y are odd: they are a part of it."""
+
 
 class Bound(NamedTuple):
     """Checked data and the problem that they make; rows with missing y are dropped."""
@@ -38,10 +41,10 @@ class Bound(NamedTuple):
         return {"versions": versions, "dtype": "float64", "device": str(self.device)}
 
 
-def bind_table(spec: Specification, x: object, y: object, quiet: bool = False) -> Bound:
+def bind_table(spec: Specification, x: object, y: object, y_err: object = None, quiet: bool = False) -> Bound:
     """Check the table, warn of what is odd in it unless `quiet`, scale it and bind it."""
     make_room()
-    data = as_data(x, y)
+    data = as_data(x, y, y_err)
     rows = np.flatnonzero(~np.isnan(data.y))
     scaling = fit_scaling(data.x[rows], data.y[rows], spec.trend != "none")
     if not quiet:
@@ -49,19 +52,23 @@ def bind_table(spec: Specification, x: object, y: object, quiet: bool = False) -
     box, standard = np.asarray(scaling.to_box(data.x[rows])), np.asarray(scaling.to_standard(data.y[rows]))
     with inference():
         field = spec.likelihood.field(box)
-        return Bound(data, rows, scaling, field, bind(spec, box, standard, field))
+        error = None if data.y_err is None else data.y_err[rows] / scaling.sd
+        return Bound(data, rows, scaling, field, bind(spec, box, standard, field, error=error))
 
 
 def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -> None:
     """One warning for each odd thing that is allowed."""
     n, missing = rows.size, data.y.size - rows.size
     constant = [name for name, column in zip(data.names, data.x[rows].T, strict=False) if np.ptp(column) == 0]
+    errors = 0.0 if data.y_err is None else float(np.sqrt(np.mean(data.y_err[rows] ** 2)))
     odd = {
         f"{missing} of {data.y.size} values of y missing: left out of the fit.": missing > 0,
         f"Input{'s' if len(constant) > 1 else ''} {', '.join(constant)} constant: nothing can be learnt from it.": bool(
             constant
         ),
         "y is constant: there is nothing to fit but its level.": bool(np.ptp(data.y[rows]) == 0),
+        "The known errors are larger than the spread of y: they should be sds, in the units of y.": errors
+        > LARGE * scaling.sd,
         f"{spec.n_splats} splats for {n} data: the prior decides much of the fit; look at prior_predictive.": n
         < spec.n_splats,
     }

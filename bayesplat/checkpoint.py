@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from bayesplat._checks import BayesplatError, require
 from bayesplat.atomic import write_whole
+from bayesplat.tables import identical
 
 FORMAT = "bayesplat-checkpoint"
 VERSION = 1
@@ -120,7 +121,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def opened(
     folder: str | os.PathLike[str],
     settings: dict[str, Any],
-    data: tuple[np.ndarray, ...],
+    data: tuple[np.ndarray | None, ...],
     made_by: dict[str, Any],
 ) -> Iterator[Journal]:
     """The journal of a run in a folder, new or going on; no other process may use the folder meanwhile.
@@ -158,7 +159,9 @@ def _locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _begin(journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray, ...], made_by: dict[str, Any]) -> None:
+def _begin(
+    journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray | None, ...], made_by: dict[str, Any]
+) -> None:
     others = [entry.name for entry in journal.folder.iterdir() if entry.name not in (LOCK, "data.npz")]
     kept = sorted(name for name in others if not name.endswith(".tmp"))
     require(not kept, f"Expected an empty or new folder for a checkpoint, got {journal.folder} with {kept[:3]} in it.")
@@ -168,24 +171,25 @@ def _begin(journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray, ..
     write_whole(journal.folder / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=1), "utf-8"))
 
 
-def _equal(old: np.ndarray, new: np.ndarray) -> bool:
-    return old.shape == new.shape and np.array_equal(old, new, equal_nan=True)
-
-
-def _same_run(journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray, ...], made_by: dict[str, Any]) -> None:
+def _same_run(
+    journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray | None, ...], made_by: dict[str, Any]
+) -> None:
     manifest = read_manifest(journal.folder)
     stored = manifest.get("settings", {})
     # through JSON and back, as what is stored has gone
     asked = json.loads(json.dumps(settings))
-    other = [f"{name} {stored.get(name)!r}, not {asked[name]!r}" for name in asked if stored.get(name) != asked[name]]
+    names = [name for name in {**asked, **stored} if stored.get(name) != asked.get(name)]
+    other = [f"{name} {stored.get(name)!r}, not {asked.get(name)!r}" for name in names]
     require(
         not other,
         f"{journal.folder} holds a run with other settings ({'; '.join(other)}): choose another folder, delete this "
         "one, or go on with it by bayesplat.resume.",
     )
     before = journal.recall("data", data)
-    same = before is not None and all(map(_equal, before, data))
-    require(same, f"{journal.folder} holds a run of other data: choose another folder, or delete this one.")
+    require(
+        before is not None and identical(before, data),
+        f"{journal.folder} holds a run of other data: choose another folder, or delete this one.",
+    )
     if manifest.get("made_by") != json.loads(json.dumps(made_by)):
         warnings.warn(
             f"{journal.folder} was begun with other versions or on another device: the draws that follow are as good, "

@@ -11,12 +11,12 @@ from jaxtyping import Float
 from bayesplat._checks import require
 from bayesplat._lazy import pd
 from bayesplat.diagnostics.convergence import APPROXIMATE, KHAT_LIMIT
-from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import active_splats, overfitting
 from bayesplat.diagnostics.stacking import stacking_weights
 from bayesplat.posterior.predict import Prediction
 from bayesplat.predictor import Predictor, mixture
 from bayesplat.results import Posterior
+from bayesplat.tables import identical
 
 UNTRUSTED = 0.1
 """Share of untrusted LOO terms above which a first place means nothing (docs/priors.md)."""
@@ -34,17 +34,17 @@ class Comparison:
     posteriors: Mapping[str, Posterior]
     """What was compared, in the order of the table."""
 
-    def predict(self, x_new: object, prob: float = 0.9, kind: str = "function") -> Prediction:
+    def predict(self, x_new: object, prob: float = 0.9, kind: str = "function", y_err: object = None) -> Prediction:
         """Predictions of all models together, mixed by their stacking weights, as `Posterior.predict` gives them.
 
         Of all mixtures this one has the highest score of data left out, no lower than the best model's (yao2018); its
         bands hold the doubt about the model, too. Leave out models that the verdict sets aside: their scores flatter.
         """
-        return self.predictor.predict(x_new, prob, kind)
+        return self.predictor.predict(x_new, prob, kind, y_err)
 
-    def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:
+    def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
         """Log density of new data under the mixture, per unit of y. NaN where y_new is missing."""
-        return self.predictor.log_predictive_density(x_new, y_new)
+        return self.predictor.log_predictive_density(x_new, y_new, y_err)
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -63,11 +63,14 @@ class Comparison:
     __repr__ = __str__
 
 
-def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: object = None) -> Comparison:
+def compare(
+    posteriors: Mapping[str, Posterior], x_test: object = None, y_test: object = None, y_err_test: object = None
+) -> Comparison:
     """Rank posteriors by expected log predictive density of new data (higher is better).
 
-    With test data, their log predictive density (sum over rows) is shown beside; the ranking stays that of LOO. Raises
-    BayesplatError for fewer than two posteriors, posteriors of different data, or test inputs without outputs.
+    With test data, their log predictive density (sum over rows) is shown beside; the ranking stays that of LOO.
+    `y_err_test` holds known sds of their measurements. Raises BayesplatError for fewer than two posteriors, posteriors
+    of different data, or test inputs without outputs.
     """
     require(
         isinstance(posteriors, Mapping) and all(isinstance(post, Posterior) for post in posteriors.values()),
@@ -97,7 +100,7 @@ def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: 
     if all("evidence" in post.data.children for post in posteriors.values()):
         table["log_evidence"] = [posteriors[name].log_evidence.log for name in names]
     if x_test is not None:
-        scores = np.stack([posteriors[name].log_predictive_density(x_test, y_test) for name in names])
+        scores = np.stack([posteriors[name].log_predictive_density(x_test, y_test, y_err_test) for name in names])
         scores = scores[:, ~np.isnan(scores).any(0)]
         table["elpd_test"], table["se_test"] = scores.sum(1), np.sqrt(scores.shape[1] * scores.var(1))
     return Comparison(
@@ -108,10 +111,9 @@ def compare(posteriors: Mapping[str, Posterior], x_test: object = None, y_test: 
 def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
     first_name, first = next(iter(posteriors.items()))
     for name, post in posteriors.items():
-        for name_of, variable in (("observed_data", "y"), ("constant_data", "x")):
-            ours, theirs = group(first.data, name_of)[variable].values, group(post.data, name_of)[variable].values
+        for variable in ("y", "x", "y_err"):
             require(
-                ours.shape == theirs.shape and bool(np.array_equal(ours, theirs)),
+                identical([getattr(first.table, variable)], [getattr(post.table, variable)]),
                 f"Expected posteriors of the same data, got different `{variable}` in {first_name!r} and {name!r}; "
                 "fit both to the same rows in the same order.",
             )

@@ -13,7 +13,7 @@ from bayesplat._lazy import pd
 from bayesplat.progress import display
 from bayesplat.regression import SplatModel
 from bayesplat.results import Posterior
-from bayesplat.tables import as_data
+from bayesplat.tables import Table, as_data
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,19 @@ def kfold(
     prob: float = 0.9,
     seed: int = 0,
     progress: bool | None = None,
+    y_err: object = None,
     **sampling: Any,
 ) -> KFold:
     """Fit the model once without each fold and score the data left out.
 
     `folds` is their number (drawn at random by `seed`, as equal in size as can be) or a label for every datum, such as
-    the site or the day it comes from: then whole sites are left out. `sampling` goes to `SplatModel.sample`. Ctrl-C
-    keeps the folds that are done. Raises BayesplatError for fewer than two folds, or a fold without the others' data.
+    the site or the day it comes from: then whole sites are left out. `y_err` (n,) or a number: known sds of the
+    measurements of y. `sampling` goes to `SplatModel.sample`. Ctrl-C keeps the folds that are done. Raises
+    BayesplatError for fewer than two folds, or a fold without the others' data.
     """
     fraction("prob", prob)
     require("checkpoint" not in sampling, "Expected no `checkpoint`: folds would share one folder; leave it out.")
-    data = as_data(x, y)
+    data = as_data(x, y, y_err)
     observed = ~np.isnan(data.y)
     fold = _labels(folds, observed, seed)
     log_density, covered = np.full(fold.size, np.nan), np.zeros(fold.size, bool)
@@ -104,26 +106,24 @@ def kfold(
         for i in range(count):
             show(i, count, f"fold {i + 1} of {count}")
             held, used = observed & (fold == i), observed & (fold != i)
-            post = refit(model, data.x[used], data.y[used], seed, sampling)
+            post = refit(model, data.rows(used), seed, sampling)
             if post is None:
                 break
-            log_density[held] = post.log_predictive_density(data.x[held], data.y[held])
-            # beyond the other data: what that is worth, scores tell
-            with warnings.catch_warnings(action="ignore", category=UserWarning):
-                new = post.predict(data.x[held], prob, kind="observation")
-            covered[held] = (new.lower <= data.y[held]) & (data.y[held] <= new.upper)
+            log_density[held], below = post.predictor.score(*data.rows(held))
+            covered[held] = np.abs(below - 0.5) <= prob / 2
             report = post.convergence()
             failures |= {} if report.ok else {i: report.failures}
     require(not np.isnan(log_density).all(), "Interrupted before the first fold was done; nothing to report.")
     return KFold(log_density, covered, fold, prob, failures, time.perf_counter() - began)
 
 
-def refit(model: SplatModel, x: np.ndarray, y: np.ndarray, seed: int, sampling: dict[str, Any]) -> Posterior | None:
+def refit(model: SplatModel, table: Table, seed: int, sampling: dict[str, Any]) -> Posterior | None:
     """The posterior given some of the data, without progress or warnings of its own; None if it was interrupted."""
     # they would say the same once for every refit
     with warnings.catch_warnings(action="ignore", category=UserWarning):
         try:
-            post = model.sample(x, y, seed=seed, progress=False, **sampling)
+            x, y, y_err = table
+            post = model.sample(x, y, seed=seed, progress=False, y_err=y_err, **sampling)
         except KeyboardInterrupt:
             return None
     return None if post.info["interrupted"] else post

@@ -36,6 +36,7 @@ class Problem(eqx.Module):
     spacing: Float[AnyArray, ""]  # typical distance of neighbouring data, per axis
     grid: Float[AnyArray, ""]  # n^(-1/d)
     temper: Float[AnyArray, ""]  # power of the likelihood: 1 but on the way from the prior to the posterior
+    error: Float[AnyArray, " n"] | None  # known sd of the measurement of each y, standardised
     operator: Operator  # between f and the data
     spec: Specification = eqx.field(static=True)
 
@@ -112,6 +113,21 @@ class Problem(eqx.Module):
 
         return sum_over_rows(some, (self.x, weight, self.operator), b.shape[0])
 
+    def noise_sd(self, values: Sites) -> Float[AnyArray, " n"]:
+        """Scale of the noise at the data: of what is left beside their known errors."""
+        return self.spec.likelihood.sd(values, self.noise_features)
+
+    def data_sd(self, values: Sites) -> Float[AnyArray, " n"]:
+        """Sd of every datum about f, given all sites: noise and known error are independent."""
+        sd = self.spec.likelihood.data_sd(values, self.noise_features)
+        return sd if self.error is None else jnp.sqrt(sd**2 + self.error**2)
+
+    def noise_size(self, values: Sites) -> Float[AnyArray, ""]:
+        """Geometric mean over the data of what scatters them about f, which the priors on amplitudes may lean on."""
+        if self.error is None:
+            return values["sigma"]
+        return jnp.exp(0.5 * jnp.mean(jnp.log(self.noise_sd(values) ** 2 + self.error**2)))
+
     def features(self, geometry: Geometry) -> Float[AnyArray, "n r"]:
         """Columns of all splats, then the trend's."""
         trend = self.operator.trend(trend_features(self.spec.trend, self.x))
@@ -124,13 +140,12 @@ class Problem(eqx.Module):
     def factor_at(self, geometry: Geometry, values: Sites) -> Collapsed:
         """The collapsed system, when the geometry at these values is at hand."""
         weighted = self.weighted(geometry, values)
-        scales = self.spec.prior.scales(values, self.context, values["sigma"])
+        scales = self.spec.prior.scales(values, self.context, self.noise_size(values))
         return collapsed.factor_weighted(weighted, with_trend(scales, weighted.slope.shape[0]))
 
     def weighted(self, geometry: Geometry, values: Sites) -> Weighted:
         """All columns and y in units of the noise, when the geometry at these values is at hand."""
-        sd = self.spec.likelihood.data_sd(values, self.noise_features)
-        return collapsed.weigh(self.features(geometry), self.y, sd, self.observed)
+        return collapsed.weigh(self.features(geometry), self.y, self.data_sd(values), self.observed)
 
     def log_joint(self, values: Sites) -> Float[AnyArray, ""]:
         """Log p(values) + log p(y | values), amplitudes and trend integrated out."""
@@ -149,8 +164,23 @@ class Problem(eqx.Module):
     def leave_one_out(self, values: Sites) -> tuple[Float[AnyArray, " n"], Float[AnyArray, " n"]]:
         """Log density and distribution function of every y_i under p(. | y_-i, values)."""
         mean, var = collapsed.leave_one_out(self.factor(values))
-        sd = self.spec.likelihood.sd(values, self.noise_features)
-        return self.spec.likelihood.log_predictive(self.y, mean, var, sd)
+        # a known error is Gaussian, so it adds to the uncertainty of f, whatever the noise
+        var = var if self.error is None else var + self.error**2
+        return self.spec.likelihood.log_predictive(self.y, mean, var, self.noise_sd(values))
+
+    def log_density(self, values: Sites, f: Float[AnyArray, " n"]) -> Float[AnyArray, " n"]:
+        """Log density of every y_i given f and the noise."""
+        likelihood, sd = self.spec.likelihood, self.noise_sd(values)
+        if self.error is None:
+            return likelihood.log_density(self.y, f, sd)
+        return likelihood.log_predictive(self.y, f, self.error**2, sd)[0]
+
+    def replicate(self, values: Sites, f: Float[AnyArray, " n"], key: Key) -> Float[AnyArray, " n"]:
+        """All of y drawn anew, given f and the noise."""
+        y = f + self.spec.likelihood.noise_draw(key, self.noise_sd(values))
+        if self.error is None:
+            return y
+        return y + self.error * jax.random.normal(jax.random.fold_in(key, 1), y.shape, y.dtype)
 
     def without_data(self) -> "Problem":
         """The same problem with every datum missing: its posterior is the prior."""
@@ -172,8 +202,9 @@ def bind(
     y: Float[np.ndarray, " n"],
     field: NoiseField,
     operator: Operator | None = None,
+    error: Float[np.ndarray, " n"] | None = None,
 ) -> Problem:
-    """Bind a specification to inputs on the unit box and standardised outputs (NaN = missing)."""
+    """Bind a specification to inputs on the unit box, standardised outputs (NaN = missing) and their known errors."""
     observed = (~np.isnan(y)).astype(x.dtype)
     box = data_box(x, spec.likelihood.narrowest)
     overlap = _mean_square_height(spec, x, box)
@@ -187,6 +218,7 @@ def bind(
         jnp.asarray(box.spacing, x.dtype),
         jnp.asarray(box.grid, x.dtype),
         jnp.ones((), x.dtype),
+        None if error is None else jnp.asarray(error),
         operator or Identity(),
         spec,
     )

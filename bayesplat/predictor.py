@@ -14,7 +14,7 @@ from bayesplat.diagnostics.pool import counts, spread
 from bayesplat.posterior import predict as predictions
 from bayesplat.posterior.predict import Component, Prediction
 from bayesplat.scaling import Scaling
-from bayesplat.tables import as_inputs, as_output
+from bayesplat.tables import as_errors, as_inputs, as_output
 
 
 class Predictor(NamedTuple):
@@ -24,13 +24,15 @@ class Predictor(NamedTuple):
     scaling: Scaling
     names: tuple[str, ...]  # of the inputs, then of the output
 
-    def predict(self, x_new: object, prob: float, kind: str) -> Prediction:
+    def predict(self, x_new: object, prob: float, kind: str, y_err: object = None) -> Prediction:
         """Mean, sd and equal-tailed interval at new inputs, as `Posterior.predict` says."""
         fraction("prob", prob)
         one_of("kind", kind, ("function", "observation", "noise"))
+        require(y_err is None or kind == "observation", f"Expected `y_err` with kind='observation', got {kind!r}.")
         x = self._inside(x_new)
+        error = self._errors(y_err, np.zeros(len(x)))
         with inference():
-            p = predictions.predict(self.components, x, prob, kind)
+            p = predictions.predict(self.components, x, prob, kind, error)
         return self.in_units(p, 0.0 if kind == "noise" else self.scaling.mean, x_new)
 
     def draws(self, x_new: object) -> Float[np.ndarray, "s m"]:
@@ -53,13 +55,24 @@ class Predictor(NamedTuple):
             warnings.warn(message, UserWarning, stacklevel=4)
         return x
 
-    def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:
+    def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
         """Log p(y_new | data) at every row, per unit of y."""
+        return self.score(x_new, y_new, y_err)[0]
+
+    def score(
+        self, x_new: object, y_new: object, y_err: object = None
+    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+        """Log p(y_new | data), per unit of y, and the probability of a smaller y, at every row. NaN where missing."""
         x = as_inputs(x_new, "x_new", self.names[:-1])
-        y = np.asarray(self.scaling.to_standard(as_output(y_new, x.shape[0], "y_new")))
+        y = as_output(y_new, x.shape[0], "y_new")
+        error, box = self._errors(y_err, y), np.asarray(self.scaling.to_box(x))
         with inference():
-            score = predictions.log_predictive_density(self.components, np.asarray(self.scaling.to_box(x)), y)
-        return score - np.log(self.scaling.sd)
+            log_density, below = predictions.score(self.components, box, np.asarray(self.scaling.to_standard(y)), error)
+        return log_density - np.log(self.scaling.sd), below
+
+    def _errors(self, y_err: object, y: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"] | None:
+        """Known errors of new outputs, standardised."""
+        return None if y_err is None else as_errors(y_err, y) / self.scaling.sd
 
     def in_units(self, p: Prediction, level: float, x: object) -> Prediction:
         """A standardised prediction in the units of y, about this level."""

@@ -32,6 +32,7 @@ from bayesplat.progress import display
 from bayesplat.results import Posterior, load_posterior
 from bayesplat.sampling import METHODS, Budget, starts_of
 from bayesplat.specification import Specification
+from bayesplat.tables import identical
 from bayesplat.threads import meanwhile
 
 PRIOR_DRAWS = 512
@@ -72,15 +73,17 @@ class SplatModel(Specification):
         start: PointFit | None = None,
         progress: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        y_err: object = None,
     ) -> PointFit:
         """Point fit by the Wasserstein-Fisher-Rao flow: the best of several starts.
 
-        x: (n, d) or (n,), arrays or frames, in any units; y: (n,), NaN = missing. Ctrl-C returns the best so far;
+        x: (n, d) or (n,), arrays or frames, in any units; y: (n,), NaN = missing; y_err: (n,) or a number, the known sd
+        of each measurement, in the units of y: the noise is what scatters beside it. Ctrl-C returns the best so far;
         `start` goes on from an earlier fit of the same data and model, and never ends above it. `checkpoint` is a
         folder to keep the work in, for `resume` or the same call to go on from. Raises BayesplatError for data that
         cannot be fitted.
         """
-        bound = bind_table(self, x, y)
+        bound = bind_table(self, x, y, y_err)
         if start is not None:
             _same_problem(start, bound)
         asked = {"seed": integer("seed", seed), "starts": positive_int("starts", starts)}
@@ -102,8 +105,9 @@ class SplatModel(Specification):
         max_tree_depth: int | None = None,
         progress: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        y_err: object = None,
     ) -> Posterior:
-        """Draws from the posterior, in one of four ways.
+        """Draws from the posterior, in one of four ways; x, y and y_err as for `fit`.
 
         `method="nuts"`: a chain from each of several runs of the flow; `start` takes those of an earlier `fit` of the
         same data, by a model that may have another prior on amplitudes. Trajectories have at most 2^max_tree_depth - 1
@@ -125,7 +129,7 @@ class SplatModel(Specification):
         deepest = None if max_tree_depth is None else positive_int("max_tree_depth", max_tree_depth)
         require(draws >= 4, f"Expected `draws` of at least 4, got {draws}.")
         began = time.perf_counter()
-        bound = bind_table(self, x, y)
+        bound = bind_table(self, x, y, y_err)
         n, d = bound.problem.x.shape
         depth = deepest or choose_depth(n, self.n_splats, d)
         budget = Budget(chains, warmup, draws, guide, target_accept, depth)
@@ -156,6 +160,7 @@ class SplatModel(Specification):
             rows,
             bound.data.names,
             bound.field,
+            None if bound.data.y_err is None else bound.data.y_err[rows],
         )
         if drawn.log_evidence is None:
             tree = stacked(tree)
@@ -165,15 +170,16 @@ class SplatModel(Specification):
         info = {"method": method, "seed": seed, "seconds": seconds, **drawn.how, **bound.environment}
         return Posterior(self, bound.scaling, bound.data.names, tree, info)
 
-    def numpyro(self, x: object, y: object = None) -> SplatTerm:
+    def numpyro(self, x: object, y: object = None, y_err: object = None) -> SplatTerm:
         """The splats as a part of a NumPyro program of your own, with priors on the scales of x and y.
 
         Inside a program `term()` observes y with amplitudes integrated out, and `term(offset)` with something else
         beside them; `term.function()` samples f for a likelihood of your own, in units of sd 1 about 0 without y.
-        Raises BayesplatError for data that cannot be used.
+        `y_err` as for `fit`. Raises BayesplatError for data that cannot be used.
         """
+        require(y is not None or y_err is None, "Expected `y_err` together with `y`, got it alone.")
         if y is not None:
-            bound = bind_table(self, x, y)
+            bound = bind_table(self, x, y, y_err)
             return SplatTerm(bound.problem, bound.scaling, ~np.isnan(bound.data.y))
         bound = bind_table(self, x, unit_outputs(x), quiet=True)
         return SplatTerm(bound.problem, bound.scaling._replace(mean=0.0, sd=1.0), None)
@@ -207,9 +213,8 @@ def load(path: str | os.PathLike[str]) -> Posterior:
 
 def _same_problem(fit: PointFit, bound: Bound, free: tuple[str, ...] = ()) -> None:
     """Refuse a fit of other data, or of a model that differs in more than what is free."""
-    old, new = (fit.x, fit.y), (bound.data.x, bound.data.y)
-    same = all(a.shape == b.shape and np.array_equal(a, b, equal_nan=True) for a, b in zip(old, new, strict=True))
-    require(same, "Expected `start` to be a fit of the same data; call fit with this x and y.")
+    old, new = (fit.x, fit.y, fit.y_err), (bound.data.x, bound.data.y, bound.data.y_err)
+    require(identical(old, new), "Expected `start` to be a fit of the same data; call fit with this x and y.")
     spec = bound.problem.spec
     for name in (field.name for field in fields(spec) if field.name not in free):
         ours, theirs = getattr(spec, name), getattr(fit.spec, name)
@@ -225,8 +230,10 @@ def _journal(
     if folder is None:
         return nullcontext(NO_JOURNAL)
     spec = io.spec_to_json(bound.problem.spec)
-    settings = {"task": task, "model": spec, "names": list(bound.data.names), **asked}
-    return opened(folder, settings, (bound.data.x, bound.data.y), bound.environment)
+    data = bound.data
+    known = {} if data.y_err is None else {"y_err": True}
+    settings = {"task": task, "model": spec, "names": list(data.names), **asked, **known}
+    return opened(folder, settings, (data.x, data.y, data.y_err), bound.environment)
 
 
 def _flow(

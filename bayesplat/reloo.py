@@ -32,19 +32,19 @@ def reloo(post: Posterior, most: int = MOST, seed: int = 0, progress: bool | Non
         bad.size <= most,
         f"Expected at most {most} data to refit, got {bad.size}; raise `most`, or use kfold, which costs fewer fits.",
     )
-    x, y = group(post.data, "constant_data")["x"].values, group(post.data, "observed_data")["y"].values
-    scores = np.full(y.size, np.nan)
+    data = post.table
+    scores = np.full(data.y.size, np.nan)
     if "reloo" in post.data.children:
         scores[:] = group(post.data, "reloo")["y"].values
     sampling = _sampling(post)
     with display("reloo", progress) as show:
         for count, i in enumerate(bad):
             show(count, bad.size, f"refit {count + 1} of {bad.size}")
-            others = np.arange(y.size) != i
-            without = refit(model, x[others], y[others], seed, sampling)
+            others = np.arange(data.y.size) != i
+            without = refit(model, data.rows(others), seed, sampling)
             if without is None:
                 break
-            scores[i] = without.log_predictive_density(x[[i]], y[[i]])[0]
+            scores[i] = without.log_predictive_density(*data.rows(~others))[0]
     tree = post.data.copy()
     tree["reloo"] = xr.DataTree(xr.Dataset({"y": ("obs", scores)}, {"obs": group(post.data, "observed_data")["obs"]}))
     return replace(post, data=tree)

@@ -24,7 +24,7 @@ from bayesplat.posterior.predict import Component, Prediction, Sample, partial_d
 from bayesplat.predictor import Predictor
 from bayesplat.scaling import Scaling
 from bayesplat.specification import Specification
-from bayesplat.tables import as_inputs
+from bayesplat.tables import Data, as_inputs
 
 GROUPS = (
     "posterior",
@@ -53,15 +53,15 @@ class Posterior:
     info: Mapping[str, Any]
     """How the draws were made: method, seed, settings, versions, seconds."""
 
-    def predict(self, x_new: object, prob: float = 0.9, kind: str = "function") -> Prediction:
+    def predict(self, x_new: object, prob: float = 0.9, kind: str = "function", y_err: object = None) -> Prediction:
         """Posterior mean, sd and equal-tailed interval at new inputs (m, d) or (m,), in the units of y.
 
-        `kind="function"` is for f alone, `kind="observation"` for a new y: exact for the mixture over draws;
-        `kind="noise"` is for the scale sigma(x) of the noise. Needs no training data; memory is bounded for any number
-        of rows. A frame's columns are taken by their names, and `.to_frame()` gives a frame of its kind back. Raises
-        BayesplatError for inputs that do not fit.
+        `kind="function"` is for f alone, `kind="observation"` for a new y, whose measurement adds a known error of sd
+        `y_err` (m,) or a number, if any: exact for the mixture over draws; `kind="noise"` is for the scale sigma(x) of
+        the noise. Needs no training data; memory is bounded for any number of rows. A frame's columns are taken by
+        their names, and `.to_frame()` gives a frame of its kind back. Raises BayesplatError for inputs that do not fit.
         """
-        return self.predictor.predict(x_new, prob, kind)
+        return self.predictor.predict(x_new, prob, kind, y_err)
 
     def draws(self, x_new: object) -> Float[np.ndarray, "s m"]:
         """Draws of f at new inputs (m, d) or (m,), in the units of y: row by row one function of the posterior.
@@ -85,16 +85,19 @@ class Posterior:
         expected = f"Expected `along` to be one of {', '.join(inputs)} or a number below {len(inputs)}, got {along!r}."
         require(len(found) == 1, expected)
         j = found[0]
-        x = self.scaling.to_box(group(self.data, "constant_data")["x"].values)
+        x = self.scaling.to_box(self.table.x)
         values = (as_inputs(at, "at", (inputs[j],))[:, 0] - self.scaling.low[j]) / self.scaling.extent[j]
         with inference():
             (component,) = self.predictor.components
             p = partial_dependence(component, np.asarray(x), j, np.asarray(values), prob)
         return self.predictor.in_units(p, self.scaling.mean, at)
 
-    def log_predictive_density(self, x_new: object, y_new: object) -> Float[np.ndarray, " m"]:
-        """Log p(y_new | data) at every row, per unit of y: held-out scores. NaN where y_new is missing."""
-        return self.predictor.log_predictive_density(x_new, y_new)
+    def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
+        """Log p(y_new | data) at every row, per unit of y: held-out scores. NaN where y_new is missing.
+
+        `y_err` (m,) or a number: known sds of the measurements of y_new.
+        """
+        return self.predictor.log_predictive_density(x_new, y_new, y_err)
 
     def convergence(self) -> Convergence:
         """Did the sampler converge? R-hat and ESS of f, sigma and the log density, and what failed, in words."""
@@ -138,6 +141,12 @@ class Posterior:
             f"Expected a posterior by method='smc', which alone estimates the evidence, got {self.info['method']!r}.",
         )
         return evidence(self.data)
+
+    @property
+    def table(self) -> Data:
+        """The data behind the posterior, in their own units: rows whose y is missing are left out."""
+        constant, y = group(self.data, "constant_data"), group(self.data, "observed_data")["y"].values
+        return Data(constant["x"].values, y, self.names, constant["y_err"].values if "y_err" in constant else None)
 
     @property
     def n_inputs(self) -> int:

@@ -22,13 +22,15 @@ def resume(checkpoint: str | os.PathLike[str], progress: bool | None = None) -> 
     """
     folder = Path(checkpoint)
     settings = read_manifest(folder).get("settings", {})
-    data = Folder(folder).recall("data", (0, 0))
+    known = isinstance(settings, dict) and settings.pop("y_err", False)
+    data = Folder(folder).recall("data", (0, 0, 0 if known else None))
     require(data is not None, f"{folder / 'data.npz'} is missing: restore it, or begin again in another folder.")
     try:
         task, names = settings.pop("task"), settings.pop("names")
         model = io.spec_from_json(settings.pop("model"), SplatModel)
         x, y = pd.DataFrame(data[0], columns=names[:-1]), pd.Series(data[1], name=names[-1])
         run = {"sample": model.sample, "fit": model.fit}[task]
+        settings["y_err"] = data[2]
         signature(run).bind(x, y, **settings)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BayesplatError(f"{folder / MANIFEST} is damaged: its settings cannot be read; restore it.") from error

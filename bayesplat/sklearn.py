@@ -36,7 +36,8 @@ class SplatRegressor(RegressorMixin, BaseEstimator):
     `random_state` is an integer; None is 0, so that the same call always gives the same result.
 
     After `fit` there is `fit_` (a PointFit) or `posterior_` (a Posterior), with all their reports and plots, beside
-    scikit-learn's `n_features_in_` and `feature_names_in_`. All data weigh the same: there is no `sample_weight`.
+    scikit-learn's `n_features_in_` and `feature_names_in_`. All data weigh the same: there is no `sample_weight`, and
+    no `y_err` as `SplatModel` has.
     """
 
     @no_type_check  # scikit-learn wants a constructor that takes anything: `fit` refuses what cannot be used

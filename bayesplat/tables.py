@@ -1,13 +1,17 @@
 """From what users hold (arrays, frames, lists) to float64 arrays, with every refusal of odd data in one place."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from bayesplat._checks import BayesplatError, require
 from bayesplat._lazy import is_a, pd
+
+type Table = tuple[Float[np.ndarray, "m d"], Float[np.ndarray, " m"], Float[np.ndarray, " m"] | None]
+"""Inputs, output and the output's known errors, if any."""
 
 
 class Data(NamedTuple):
@@ -16,6 +20,11 @@ class Data(NamedTuple):
     x: Float[np.ndarray, "n d"]
     y: Float[np.ndarray, " n"]  # NaN where missing
     names: tuple[str, ...]  # one per input, then the output's
+    y_err: Float[np.ndarray, " n"] | None = None  # known sd of the measurement of each y; 0 where y is missing
+
+    def rows(self, chosen: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> Table:
+        """Some rows of the table, by a mask or by their numbers."""
+        return self.x[chosen], self.y[chosen], None if self.y_err is None else self.y_err[chosen]
 
 
 def as_inputs(x: object, name: str = "x", fitted: tuple[str, ...] | None = None) -> Float[np.ndarray, "n d"]:
@@ -62,12 +71,38 @@ def as_output(y: object, n: int, name: str = "y") -> Float[np.ndarray, " n"]:
     return array
 
 
-def as_data(x: object, y: object) -> Data:
-    """Inputs and output, checked together, with names taken from frames and series where they have them."""
+def as_errors(y_err: object, y: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Known sds of the measurements of y: one for all or (n,), 0 where y is missing.
+
+    Raises BayesplatError for what `as_output` refuses, negative numbers, and a missing error of a y that is there.
+    """
+    array = np.full(y.shape, y_err) if np.ndim(y_err) == 0 else y_err  # pyright: ignore[reportArgumentType]
+    errors, observed = as_output(array, y.size, "y_err"), ~np.isnan(y)
+    unknown = int(np.isnan(errors[observed]).sum())
+    require(
+        unknown == 0,
+        f"Expected a known error for every observed y, got NaN in `y_err` for {unknown}; fill them, or leave those y "
+        "out.",
+    )
+    require(not (errors[observed] < 0).any(), "Expected sds of 0 or more in `y_err`, got negative numbers.")
+    return np.where(observed, errors, 0.0)
+
+
+def as_data(x: object, y: object, y_err: object = None) -> Data:
+    """Inputs, output and its known errors, checked together, with names of frames and series where they have them."""
     inputs = as_inputs(x)
     output = as_output(y, inputs.shape[0])
     require(bool(np.isfinite(output).any()), "Expected at least one observed `y`, got only NaN.")
-    return Data(inputs, output, (*_column_names(x, inputs.shape[1]), _name(y, "y")))
+    errors = None if y_err is None else as_errors(y_err, output)
+    return Data(inputs, output, (*_column_names(x, inputs.shape[1]), _name(y, "y")), errors)
+
+
+def identical(old: Sequence[np.ndarray | None], new: Sequence[np.ndarray | None]) -> bool:
+    """Whether two lists of arrays are equal one by one, NaN to NaN and none to none."""
+    return all(
+        np.array_equal(a, b, equal_nan=True) if a is not None and b is not None else a is b
+        for a, b in zip(old, new, strict=True)
+    )
 
 
 def _as_float(array: object, name: str) -> np.ndarray:

@@ -22,13 +22,13 @@ class MeanPosterior(bs.Posterior):
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "failures", failures)
 
-    def log_predictive_density(self, x_new, y_new):
-        return stats.norm.logpdf(y_new, self.mean, 1.0)
+    @property
+    def predictor(self):
+        return self
 
-    def predict(self, x_new, prob=0.9, kind="function"):
-        assert kind == "observation"
-        reach, at = stats.norm.ppf((1 + prob) / 2), np.full(len(x_new), self.mean)
-        return bs.Prediction(at, np.ones_like(at), at - reach, at + reach, prob, kind)
+    def score(self, x_new, y_new, y_err=None):
+        law = stats.norm(self.mean, np.hypot(1.0, 0.0 if y_err is None else y_err))
+        return law.logpdf(y_new), law.cdf(y_new)
 
     def convergence(self):
         return SimpleNamespace(ok=not self.failures, failures=self.failures)
@@ -37,8 +37,9 @@ class MeanPosterior(bs.Posterior):
 class MeanModel(bs.SplatModel):
     """Stands in for a model that samples: remembers the data of every fit, and may stop or fail."""
 
-    def sample(self, x, y, seed=0, progress=None, **sampling):
+    def sample(self, x, y, seed=0, progress=None, y_err=None, **sampling):
         fits = self.__dict__.setdefault("fits", [])
+        self.__dict__.setdefault("errors", []).append(y_err)
         fits.append((x[:, 0], y, sampling))
         stopped = len(fits) == self.__dict__.get("stop_at")
         if stopped and self.__dict__.get("before_draws"):
@@ -81,6 +82,16 @@ def test_labels_leave_whole_groups_out(model):
     assert len(model.fits) == 3
     for name in np.unique(site):
         assert np.unique(found.fold[site == name]).size == 1
+
+
+def test_known_errors_go_with_their_data(model):
+    error = np.linspace(0.5, 2.0, N)
+    found = bs.kfold(model, X, Y, folds=5, y_err=error)
+    for i, used in enumerate(model.errors):
+        held = found.fold == i
+        np.testing.assert_array_equal(used, error[~held])
+        expected = stats.norm.logpdf(Y[held], Y[~held].mean(), np.hypot(1.0, error[held]))
+        np.testing.assert_allclose(found.log_density[held], expected)
 
 
 def test_missing_values_are_left_out(model):

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from numpyro.infer.util import log_density, potential_energy
 from scipy import stats
+from scipy.integrate import quad
 from statistical import P_VALUE, mean_p_value
 from tables import LIKELIHOODS, PRIORS
 
-from bayesplat import model
+from bayesplat import collapsed, model
 from bayesplat._checks import BayesplatError
-from bayesplat.likelihoods import Normal
+from bayesplat.likelihoods import Normal, StudentT
 from bayesplat.mothers import Gaussian
 from bayesplat.posterior.program import potential, program
 from bayesplat.priors import Centres, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
@@ -40,9 +41,9 @@ def real_overlap():
         yield real
 
 
-def bound(prior="ridge", likelihood="normal", x=X, y=Y, **spec):
+def bound(prior="ridge", likelihood="normal", x=X, y=Y, error=None, **spec):
     spec = model.Specification(K, PRIORS[prior], LIKELIHOODS[likelihood], **spec)
-    return model.bind(spec, x, y, spec.likelihood.field(x))
+    return model.bind(spec, x, y, spec.likelihood.field(x), error=error)
 
 
 def random_position(problem, seed=0):
@@ -122,9 +123,11 @@ def dense_log_density(problem, values):
     """Collapsed log density with the missing rows dropped, in dense linear algebra."""
     rows = np.asarray(problem.observed) > 0
     columns = np.asarray(problem.features(problem.geometry(values)))[rows]
-    scales = np.asarray(problem.spec.prior.scales(values, problem.context, values["sigma"]))
+    sd, error = np.asarray(problem.spec.likelihood.data_sd(values, problem.noise_features)), problem.error
+    size = values["sigma"] if error is None else jnp.exp(jnp.log(jnp.hypot(sd, error)).mean())
+    scales = np.asarray(problem.spec.prior.scales(values, problem.context, size))
     scales = np.append(scales, np.full(columns.shape[1] - K, PRIOR_SD))
-    sd = np.asarray(problem.spec.likelihood.data_sd(values, problem.noise_features))[rows]
+    sd = np.hypot(sd, 0.0 if error is None else error)[rows]
     covariance = (columns * scales**2) @ columns.T + np.diag(sd**2)
     return stats.multivariate_normal(np.zeros(rows.sum()), covariance).logpdf(np.asarray(problem.y)[rows])
 
@@ -137,6 +140,69 @@ def test_collapsed_density_equals_the_dense_one_of_the_observed_rows(prior, y, x
     found = problem.log_rest(values)
     np.testing.assert_allclose(found, dense_log_density(problem, values), rtol=1e-9)
     assert abs(found - dense_log_density(problem, {**values, "sigma": 1.1 * values["sigma"]})) > 1e-3
+
+
+ERROR = np.linspace(0.0, 2.0, N)
+
+
+@pytest.mark.parametrize("prior", ["ridge", "horseshoe", "r2d2"])
+def test_known_errors_add_to_the_noise_in_quadrature(prior, x64):
+    problem = bound(prior, "varying normal", error=ERROR)
+    values = random_values(problem)
+    found = problem.log_rest(values)
+    np.testing.assert_allclose(found, dense_log_density(problem, values), rtol=1e-9)
+    assert abs(found - bound(prior, "varying normal").log_rest(values)) > 0.1
+
+
+@pytest.mark.parametrize("likelihood", ["normal", "student-t"])
+def test_scores_of_data_with_known_errors(likelihood, x64):
+    """Given f, and left out: against the density and distribution function of noise plus error, by quadrature."""
+    problem = bound(likelihood=likelihood, error=ERROR)
+    values, f = random_values(problem), jnp.linspace(-1.0, 1.0, N)
+    given, (left_out, below) = problem.log_density(values, f), problem.leave_one_out(values)
+    mean, var = collapsed.leave_one_out(problem.factor(values))
+    sd = np.asarray(problem.noise_sd(values))
+    for i in (0, N // 2, N - 1):
+        expected = noise_plus_error(problem.spec.likelihood, sd[i], ERROR[i])
+        np.testing.assert_allclose(given[i], np.log(expected(Y[i] - f[i], 0.0)[0]), atol=1e-6)
+        density, share = expected(Y[i] - float(mean[i]), float(var[i]))
+        np.testing.assert_allclose(left_out[i], np.log(density), atol=1e-6)
+        np.testing.assert_allclose(below[i], share, atol=1e-6)
+    forgotten = problem.spec.likelihood.log_density(problem.y, f, jnp.asarray(sd))
+    assert np.abs(given - forgotten)[1:].min() > 1e-3
+
+
+def noise_plus_error(likelihood, sd, error):
+    """Density and distribution function at r, of N(0, var + error^2) plus the noise."""
+    if not isinstance(likelihood, StudentT):
+        return lambda r, var: tuple(
+            float(law(r, 0.0, np.sqrt(var + error**2 + sd**2))) for law in (stats.norm.pdf, stats.norm.cdf)
+        )
+    mixing = stats.gamma(likelihood.df / 2, scale=2 / likelihood.df)
+
+    def over_mixing(law, r, var):
+        return quad(
+            lambda log_w: (
+                law(r, 0.0, np.sqrt(var + error**2 + sd**2 / np.exp(log_w))) * mixing.pdf(np.exp(log_w)) * np.exp(log_w)
+            ),
+            -25.0,
+            4.0,
+            limit=200,
+            epsabs=1e-11,
+        )[0]
+
+    return lambda r, var: (over_mixing(stats.norm.pdf, r, var), over_mixing(stats.norm.cdf, r, var))
+
+
+def test_replicates_scatter_by_noise_and_known_errors(x64):
+    problem = bound(error=ERROR)
+    values, f = random_values(problem), jnp.zeros(N)
+    drawn = jax.vmap(lambda key: problem.replicate(values, f, key))(jax.random.split(jax.random.key(0), 4000))
+    expected = np.hypot(problem.noise_sd(values), ERROR)
+    p = [stats.chi2(4000).cdf(np.sum((column / sd) ** 2)) for column, sd in zip(drawn.T, expected, strict=True)]
+    assert min(p) > P_VALUE
+    assert max(p) < 1 - P_VALUE
+    assert stats.chi2(4000).sf(np.sum((drawn[:, -1] / problem.noise_sd(values)[-1]) ** 2)) < P_VALUE
 
 
 def test_missing_outputs_are_counted_and_zero(x64):

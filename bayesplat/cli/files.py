@@ -71,17 +71,19 @@ def require_columns(frame: pd.DataFrame, names: list[str], path: Path) -> None:
     )
 
 
-def input_names(frame: pd.DataFrame, target: str, chosen: str | None, path: Path) -> list[str]:
-    """The input columns: those chosen (separated by commas), or all but the target."""
+def input_names(frame: pd.DataFrame, apart: list[str], chosen: str | None, path: Path) -> list[str]:
+    """The input columns: those chosen (separated by commas), or all but the target and its errors, set `apart`."""
+    target = apart[0]
     if chosen is None:
-        names = [name for name in frame.columns if name != target]
+        names = [name for name in frame.columns if name not in apart]
         unnamed = [name for name in names if name.startswith("Unnamed: ")]
         require(not unnamed, f"{path} has a column without a name; name it, or choose columns with --inputs a,b.")
         require(bool(names), f"{path} has no column besides the target {target!r}; expected at least one input.")
         return names
     names = list(dict.fromkeys(name.strip() for name in chosen.split(",") if name.strip()))
     require(bool(names), "Expected names of columns after --inputs, separated by commas.")
-    require(target not in names, f"{target!r} is the target and cannot be an input too.")
+    for name, role in zip(apart, ("the target", "the column of known errors"), strict=False):
+        require(name not in names, f"{name!r} is {role} and cannot be an input too.")
     require_columns(frame, names, path)
     return names
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bayesplat._checks import BayesplatError
+from bayesplat._checks import BayesplatError, require
 from bayesplat.cli.config import SAMPLE, read_toml, to_toml
 from bayesplat.cli.console import note, say
 from bayesplat.cli.device import Device, use
@@ -83,6 +83,10 @@ def fit(
         typer.Option(metavar="RUN.nc", help="File for the posterior, ending in .nc; needed to fit."),
     ] = None,
     inputs: Annotated[str | None, typer.Option(metavar="A,B,C", help="Input columns; all others by default.")] = None,
+    error: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column with the known sd of each measurement of the target; no input."),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(metavar="RUN.toml", help="Settings of model and sampler; options given here override the file."),
@@ -157,15 +161,19 @@ def fit(
     use(device)
     require_writable(out, ".nc")
     frame = read_table(data)
-    require_columns(frame, [target], data)
-    names = input_names(frame, target, inputs, data)
+    apart = [target] if error is None else [target, error]
+    require_columns(frame, apart, data)
+    require(error != target, f"Expected --error to name another column than --target, got {target!r} for both.")
+    names = input_names(frame, apart, inputs, data)
     x = numbers(frame, names, data, hint="; leave that column out with --inputs, or code it as numbers")
     y = numbers(frame, [target], data, missing=True, hint="; leave the cell empty if it is missing")[target]
-    note(f"Fitting {target!r} to {listed(names)}: {len(frame)} rows of {data}.")
+    y_err = None if error is None else numbers(frame, [error], data, missing=True)[error]
+    known = "" if error is None else f", with known errors from {error!r}"
+    note(f"Fitting {target!r} to {listed(names)}: {len(frame)} rows of {data}{known}.")
     folder = out.with_suffix(".checkpoint")
     if folder.exists():
         note(f"Going on with the work kept in {folder}.")
-    finish(model.sample(x, y, **sample, checkpoint=folder), folder, out)
+    finish(model.sample(x, y, **sample, checkpoint=folder, y_err=y_err), folder, out)
 
 
 def finish(post: Posterior, folder: Path, out: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import typer
 
+from bayesplat._checks import require
 from bayesplat.cli.console import note
 from bayesplat.cli.files import numbers, read_table, require_columns, require_writable, write_csv
 from bayesplat.posterior.predict import Prediction
@@ -40,6 +41,10 @@ def predict(
     kind: Annotated[
         Kind, typer.Option(help="The function itself, a new noisy observation, or the scale of the noise.")
     ] = Kind.function,
+    error: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Column with the known sd of each new observation's measurement."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="File for the CSV; stdout by default.", show_default=False)
     ] = None,
@@ -49,7 +54,12 @@ def predict(
         require_writable(out, ".csv", (new,))
     post, frame = load(run), read_table(new)
     names = _inputs(frame, post.names[:-1], new)
-    prediction = post.predict(numbers(frame, names, new).to_numpy(), prob, kind.value)
+    require(
+        error is None or kind is Kind.observation, f"Expected --error with --kind observation, got --kind {kind.value}."
+    )
+    require_columns(frame, [] if error is None else [error], new)
+    y_err = None if error is None else numbers(frame, [error], new)[error]
+    prediction = post.predict(numbers(frame, names, new).to_numpy(), prob, kind.value, y_err)
     others = frame.drop(columns=names)
     write_csv(pd.concat([frame[names], _results(prediction, list(frame.columns)), others], axis=1), out)
     if out is not None:

@@ -26,6 +26,7 @@ DIMS = {
     "location": ["length"],
     "f": ["obs"],
     "y": ["obs"],
+    "y_err": ["obs"],
     "pit": ["obs"],
     "x": ["obs", "input"],
     "noise_centre": ["noise_bump", "input"],
@@ -69,6 +70,7 @@ def to_datatree(
     rows: np.ndarray,
     names: tuple[str, ...],
     field: NoiseField,
+    y_err: np.ndarray | None = None,
 ) -> "xr.DataTree":
     """All groups of a fit: `rows` are the positions of the observed data in what the user passed.
 
@@ -90,6 +92,7 @@ def to_datatree(
         "constant_data": {
             "x": x,
             **by_input,
+            **({} if y_err is None else {"y_err": y_err}),
             "noise_centre": field.centres,
             "noise_offset": field.offset,
             "noise_width": np.asarray(field.width),

@@ -50,6 +50,6 @@ def _values(problem: Problem, energy: Energy, state: State, amplitude: Float[Any
         **problem.lengths.start(position.excess[order], position.location, problem.box),
         **shear,
         **spec.centres.start(position.centre[order]),
-        **spec.prior.start(amplitude[order], problem.context, noise["sigma"]),
+        **spec.prior.start(amplitude[order], problem.context, problem.noise_size(noise)),
         **noise,
     }

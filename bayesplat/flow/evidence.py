@@ -48,7 +48,7 @@ class NegLogEvidence(Energy):
 
     def data_sd(self, position: Position) -> Float[AnyArray, " n"]:
         """Noise sd of every datum."""
-        return self.problem.spec.likelihood.data_sd(self.noise(position), self.problem.noise_features)
+        return self.problem.data_sd(self.noise(position))
 
     def spread(self, system: Collapsed, k: int) -> Float[AnyArray, "k k"]:
         """Posterior covariance of the amplitudes."""

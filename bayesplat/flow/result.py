@@ -42,6 +42,7 @@ class PointFit:
     y: np.ndarray
     names: tuple[str, ...]
     device: str
+    y_err: np.ndarray | None = None
 
     def predict(self, x_new: object) -> Float[AnyArray, " m"]:
         """Trend plus splats at new inputs (m, d) or (m,), in the units of y. Shape (m,).
@@ -108,6 +109,7 @@ def point_fit(
         data.y,
         data.names,
         device,
+        data.y_err,
     )
 
 

@@ -53,7 +53,13 @@ def _curve(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[floa
     figure, (panel,) = style.canvas(ax)
     grid = np.linspace(*style.span(at[:, 0]), max(POINTS, len(at)))
     inside = (inputs[:, 0] >= grid[0]) & (inputs[:, 0] <= grid[-1])
-    style.dots(panel, inputs[inside, 0], variable(post, "observed_data", "y").values[inside])
+    error = post.table.y_err
+    style.dots(
+        panel,
+        inputs[inside, 0],
+        variable(post, "observed_data", "y").values[inside],
+        error=None if error is None else error[inside],
+    )
     _shade(panel, post, grid[:, None], grid, probs)
     panel.set_xlabel(style.wrap(post.names[0], 70))
     panel.set_ylabel(style.wrap(post.names[-1], 40))
@@ -71,10 +77,10 @@ def _shade(
         ax.fill_between(
             along, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=f"{_percent(prob)} band of f"
         )
-    new = post.predict(x, probs[0], "observation")
+    new, errors = post.predict(x, probs[0], "observation"), "" if post.table.y_err is None else ", errors aside"
     ax.plot(along, new.mean, color=style.BLUE, label="posterior mean of f")
     for k, edge in enumerate((new.lower, new.upper)):
-        label = f"{_percent(probs[0])} interval of new data" if k == 0 else None
+        label = f"{_percent(probs[0])} interval of new data{errors}" if k == 0 else None
         ax.plot(along, edge, color=style.RED, lw=0.9, ls=(0, (5, 3)), label=label)
 
 

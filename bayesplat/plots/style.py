@@ -85,12 +85,20 @@ def wrap(text: str, width: int) -> str:
 
 
 def dots(
-    ax: Axes, x: Float[np.ndarray, " n"], y: Float[np.ndarray, " n"], colour: str = BLACK, alpha: float = 0.6
+    ax: Axes,
+    x: Float[np.ndarray, " n"],
+    y: Float[np.ndarray, " n"],
+    colour: str = BLACK,
+    alpha: float = 0.6,
+    error: Float[np.ndarray, " n"] | None = None,
 ) -> None:
-    """The data as dots that shrink as they grow many."""
+    """The data as dots that shrink as they grow many, with bars of one known sd either way."""
     size = float(np.clip(50 / np.sqrt(len(x)), 1.0, 4.0))
     many = len(x) > 5000
     ax.plot(x, y, "o", ms=size, mew=0, color=colour, alpha=alpha, label="data", rasterized=many, zorder=1.5)
+    if error is not None:
+        bars = {"elinewidth": 0.2 * size, "ecolor": colour, "alpha": 0.7 * alpha, "zorder": 1.4}
+        ax.errorbar(x, y, error, fmt="none", label="known error, 1 sd", rasterized=many, **bars)
 
 
 def beside(ax: Axes, row: float | int, points: float | int, text: str, **how: Any) -> None:

@@ -50,8 +50,7 @@ def complete(problem: Problem, values: Sites, key: Key) -> Draw:
     loo_log_density, loo_cdf = problem.leave_one_out(values)
     columns = problem.features(geometry)
     f = columns @ coefficients
-    sd = spec.likelihood.sd(values, problem.noise_features)
-    scales = with_trend(spec.prior.scales(values, problem.context, values["sigma"]), columns.shape[1])
+    scales = with_trend(spec.prior.scales(values, problem.context, problem.noise_size(values)), columns.shape[1])
     log_coefficients = jax.scipy.stats.norm.logpdf(coefficients, 0.0, scales)
     log_prior = {name: jnp.asarray(prior.log_prob(values[name])) for name, prior in problem.sites().items()}
     terms = columns[:, :k] * coefficients[None, :k]
@@ -62,8 +61,8 @@ def complete(problem: Problem, values: Sites, key: Key) -> Draw:
         amplitude=coefficients[:k],
         trend=coefficients[k:],
         f=f,
-        replicate=f + spec.likelihood.noise_draw(second, sd),
-        log_likelihood=spec.likelihood.log_density(problem.y, f, sd),
+        replicate=problem.replicate(values, f, second),
+        log_likelihood=problem.log_density(values, f),
         loo_log_density=loo_log_density,
         loo_cdf=loo_cdf,
         log_prior={**log_prior, "amplitude": log_coefficients[:k].sum(), "trend": log_coefficients[k:].sum()},

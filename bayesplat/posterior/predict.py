@@ -11,7 +11,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Sites
-from bayesplat.likelihoods import NoiseField
+from bayesplat.likelihoods import NoiseField, Normal
 from bayesplat.specification import Geometry, Specification, features
 from bayesplat.tables import evenly, frame_like
 
@@ -58,13 +58,22 @@ class Prediction(NamedTuple):
         return f"Prediction of the {self.kind} at {self.mean.size} rows, with {self.prob:.0%} equal-tailed intervals"
 
 
-def predict(components: tuple[Component, ...], x: Float[np.ndarray, "m d"], prob: float, kind: str) -> Prediction:
-    """Mean, sd and equal-tailed interval of a mixture at inputs on the unit box, standardised output."""
+def predict(
+    components: tuple[Component, ...],
+    x: Float[np.ndarray, "m d"],
+    prob: float,
+    kind: str,
+    error: Float[np.ndarray, " m"] | None = None,
+) -> Prediction:
+    """Mean, sd and equal-tailed interval of a mixture at inputs on the unit box, standardised output.
+
+    `error` holds known sds of the measurements of new observations.
+    """
     tails = ((1 - prob) / 2, (1 + prob) / 2)
     parts = []
-    for rows in _blocks(x, components):
+    for rows, errors in zip(_blocks(x, components), _columns(error, len(x), components), strict=True):
         if kind == "observation":
-            parts.append(jax.tree.map(np.asarray, _observation(components, rows, tails)))
+            parts.append(jax.tree.map(np.asarray, _observation(components, rows, errors, tails)))
         else:
             value = functions if kind == "function" else noise_sd
             drawn = _drawn(value, components, rows)
@@ -103,14 +112,19 @@ def _averages(
     return jax.lax.map(lambda value: functions(component, jnp.asarray(x).at[:, j].set(value)).mean(1), at).T
 
 
-def log_predictive_density(
-    components: tuple[Component, ...], x: Float[np.ndarray, "m d"], y: Float[np.ndarray, " m"]
-) -> Float[np.ndarray, " m"]:
-    """Log p(y | data) at every row: the log of the mean density over draws, standardised output."""
-    rows = _rows(components)
-    blocks = np.concatenate([y, np.zeros(-len(y) % rows)]).reshape(-1, rows)
-    scores = [_score(components, *block) for block in zip(_blocks(x, components), blocks, strict=True)]
-    return np.concatenate([np.asarray(score) for score in scores])[: len(x)]
+def score(
+    components: tuple[Component, ...],
+    x: Float[np.ndarray, "m d"],
+    y: Float[np.ndarray, " m"],
+    error: Float[np.ndarray, " m"] | None = None,
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """Log p(y | data) and P(y' <= y | data) at every row: means over draws, standardised output."""
+    columns = (_columns(one, len(x), components) for one in (y, error))
+    scores = [_score(components, *block) for block in zip(_blocks(x, components), *columns, strict=True)]
+    log_density, below = (
+        np.concatenate([np.asarray(one) for one in part])[: len(x)] for part in zip(*scores, strict=True)
+    )
+    return log_density, below
 
 
 def _rows(components: tuple[Component, ...]) -> int:
@@ -122,6 +136,16 @@ def _blocks(x: Float[np.ndarray, "m d"], components: tuple[Component, ...]) -> l
     rows = _rows(components)
     padded = np.concatenate([x, np.repeat(x[:1], -len(x) % rows, axis=0)])
     return list(padded.reshape(-1, rows, x.shape[1]))
+
+
+def _columns(
+    values: Float[np.ndarray, " m"] | None, m: int, components: tuple[Component, ...]
+) -> list[np.ndarray] | list[None]:
+    """One value a row in the same blocks; as many times nothing where there are none."""
+    rows = _rows(components)
+    if values is None:
+        return [None] * -(-m // rows)
+    return list(np.concatenate([values, np.zeros(-m % rows)]).reshape(-1, rows))
 
 
 @eqx.filter_jit
@@ -142,28 +166,66 @@ def noise_sd(component: Component, x: Float[AnyArray, "m d"]) -> Float[AnyArray,
     return jax.vmap(lambda noise: component.spec.likelihood.sd(noise, at))(component.sample.noise)
 
 
+class Law(NamedTuple):
+    """How new observations at some rows scatter, given every draw of one posterior."""
+
+    likelihood: Normal
+    f: Float[AnyArray, "s m"]
+    sd: Float[AnyArray, "s m"]  # scale of the noise
+    error: Float[AnyArray, " m"] | None  # known sd of their measurement
+
+    def at(self, y: Float[AnyArray, " m"]) -> tuple[Float[AnyArray, "s m"], Float[AnyArray, "s m"]]:
+        """Log density and distribution function at y."""
+        if self.error is None:
+            given = y[None, :], self.f, self.sd
+            return self.likelihood.log_density(*given), self.likelihood.cdf(*given)
+        variance = self.error**2
+
+        def one(draw: tuple[AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray]:
+            f, sd = draw
+            return self.likelihood.log_predictive(y, f, variance, sd)
+
+        return jax.lax.map(one, (self.f, self.sd), batch_size=16)
+
+    @property
+    def variance(self) -> Float[AnyArray, "s m"]:
+        """Variance about f."""
+        noise = self.likelihood.variance(self.sd)
+        return noise if self.error is None else noise + self.error**2
+
+
+def _laws(
+    components: tuple[Component, ...], x: Float[AnyArray, "m d"], error: Float[AnyArray, " m"] | None
+) -> list[Law]:
+    return [Law(each.spec.likelihood, functions(each, x), noise_sd(each, x), error) for each in components]
+
+
 @eqx.filter_jit
 def _score(
-    components: tuple[Component, ...], x: Float[AnyArray, "m d"], y: Float[AnyArray, " m"]
-) -> Float[AnyArray, " m"]:
-    log_density = jnp.concatenate(
-        [each.spec.likelihood.log_density(y[None, :], functions(each, x), noise_sd(each, x)) for each in components]
-    )
-    return logsumexp(log_density, 0) - jnp.log(log_density.shape[0])
+    components: tuple[Component, ...],
+    x: Float[AnyArray, "m d"],
+    y: Float[AnyArray, " m"],
+    error: Float[AnyArray, " m"] | None,
+) -> tuple[Float[AnyArray, " m"], Float[AnyArray, " m"]]:
+    log_density, below = map(jnp.concatenate, zip(*[law.at(y) for law in _laws(components, x, error)], strict=True))
+    return logsumexp(log_density, 0) - jnp.log(log_density.shape[0]), below.mean(0)
 
 
 @eqx.filter_jit
 def _observation(
-    components: tuple[Component, ...], x: Float[AnyArray, "m d"], tails: tuple[float, float]
+    components: tuple[Component, ...],
+    x: Float[AnyArray, "m d"],
+    error: Float[AnyArray, " m"] | None,
+    tails: tuple[float, float],
 ) -> tuple[Float[AnyArray, " m"], ...]:
     """Moments and quantiles of a new observation: exact for the mixture over draws, so nothing is simulated."""
-    laws = [(each.spec.likelihood, functions(each, x), noise_sd(each, x)) for each in components]
-    f = jnp.concatenate([f for _, f, _ in laws])
-    noise = jnp.concatenate([likelihood.variance(sd) for likelihood, _, sd in laws])
-    mean, variance = f.mean(0), f.var(0) + noise.mean(0)
+    laws = _laws(components, x, error)
+    f = jnp.concatenate([law.f for law in laws])
+    scatter = jnp.concatenate([law.variance for law in laws])
+    mean, variance = f.mean(0), f.var(0) + scatter.mean(0)
 
     def below(y: AnyArray) -> AnyArray:
-        return jnp.concatenate([likelihood.cdf(y[None, :], f, sd) for likelihood, f, sd in laws]).mean(0)
+        return jnp.concatenate([law.at(y)[1] for law in laws]).mean(0)
 
     def quantile(prob: float) -> Float[AnyArray, " m"]:
         def halve(_: object, ends: tuple[AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray]:

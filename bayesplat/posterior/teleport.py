@@ -97,9 +97,10 @@ def _log_weights(
 ) -> Float[AnyArray, " c"]:
     """Log collapsed density with each candidate in the slot, up to a constant; `weighted` holds the features now."""
     spec, now, many = problem.spec, problem.geometry(values), pool.geometry
-    scales = jnp.asarray(spec.prior.scales(values, problem.context, values["sigma"]))
+    noise = problem.noise_size(values)
+    scales = jnp.asarray(spec.prior.scales(values, problem.context, noise))
     own = spec.prior.own_sites
-    scale = spec.prior.scales({**values, **pool.sites}, problem.context, values["sigma"]) if own else scales[slot]
+    scale = spec.prior.scales({**values, **pool.sites}, problem.context, noise) if own else scales[slot]
     rest = with_trend(scales.at[slot].set(0.0), weighted.slope.shape[0])
     system = collapsed.factor_weighted(weighted, rest)
     gain = problem.temper * collapsed.evidence_gain(system, pool.columns, scale)

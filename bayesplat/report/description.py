@@ -4,7 +4,6 @@ import numpy as np
 
 from bayesplat import mothers, priors
 from bayesplat.devices import inference
-from bayesplat.diagnostics.convert import group
 from bayesplat.likelihoods import Normal, StudentT
 from bayesplat.model import data_box
 from bayesplat.report.wording import listed, number
@@ -18,7 +17,7 @@ def described(post: Posterior) -> dict[str, str]:
     return {
         "n_splats": shape_words(spec.covariance, post.n_inputs),
         "prior": prior_words(spec.prior, spec.n_splats),
-        "likelihood": likelihood_words(spec.likelihood),
+        "likelihood": likelihood_words(spec.likelihood) + errors_words(post),
         "mother": mother_words(spec.mother),
         "trend": trend_words(spec.trend),
         "lengths": lengths_words(post),
@@ -103,7 +102,7 @@ def lengths_words(post: Posterior) -> str:
     lengths = spec.prior.lengths(spec.lengths)
     if isinstance(lengths, priors.FreeLengths):
         return f"log-uniform widths between {spec.likelihood.narrowest:g} spacings of the data and their range"
-    x = group(post.data, "constant_data")["x"].values
+    x = post.table.x
     with inference():
         median = float(lengths.median(data_box(np.asarray(post.scaling.to_box(x)), spec.likelihood.narrowest)))
     default = "" if lengths.typical is not None else " (by default the geometric mean of range and data spacing)"
@@ -134,3 +133,11 @@ def likelihood_words(likelihood: Normal) -> str:
             f"standard normal weights, and {scale.replace('its scale', 'its geometric mean')}"
         )
     return f"{kind} of constant scale, with {scale}"
+
+
+def errors_words(post: Posterior) -> str:
+    """What is said of known errors of the data, where there are any."""
+    errors = post.table.y_err
+    if errors is None:
+        return ""
+    return f", beside the known errors of the data (sds of {number(errors.min())} to {number(errors.max())})"

@@ -64,14 +64,11 @@ class Findings(NamedTuple):
 
 def find(post: Posterior) -> Findings:
     """Compute everything that the page says in numbers."""
-    x, y = group(post.data, "constant_data")["x"].values, group(post.data, "observed_data")["y"].values
-    rows = evenly(len(y), ROWS)
-    new = post.predict(x[rows], PROB, "observation")
-    inside = (new.lower <= y[rows]) & (y[rows] <= new.upper)
+    table = post.table.rows(evenly(post.table.y.size, ROWS))
+    x, *_ = table
+    inside = np.abs(post.predictor.score(*table)[1] - 0.5) <= PROB / 2
     active = active_counts(post.data, pooled(post.data, "posterior"))
-    return Findings(
-        post, post.convergence(), post.overfitting(), active, _noise(post, x[rows]), float(inside.mean()), len(rows)
-    )
+    return Findings(post, post.convergence(), post.overfitting(), active, _noise(post, x), float(inside.mean()), len(x))
 
 
 def _noise(post: Posterior, x: Float[np.ndarray, "m d"]) -> np.ndarray:
@@ -84,6 +81,7 @@ def _noise(post: Posterior, x: Float[np.ndarray, "m d"]) -> np.ndarray:
 def noise_fact(found: Findings) -> tuple[str, str]:
     """The noise sd, and what is said of it."""
     kind = " of Student-t noise" if isinstance(found.post.spec.likelihood, StudentT) else ""
+    kind += "" if found.post.table.y_err is None else " beside the known errors"
     if found.varying:
         low, high = number(float(found.noise.min())), number(float(found.noise.max()))
         return f"{low} to {high}{found.unit}", f"is the range over the data of the posterior mean of the sd{kind}."

@@ -49,12 +49,13 @@ def _bands(found: Findings) -> Words:
     y = group(found.post.data, "observed_data")["y"].values
     seen = f"{found.n} data with {output} from {interval(float(y.min()), float(y.max()), 3)}"
     if len(inputs) == 1:
+        bars = "" if found.post.table.y_err is None else ", with bars of one sd of their known errors"
         return Words(
             "Figure 1",
             f"{seen}, against {inputs[0]}, with the posterior mean of f, its bands, and the interval of new data.",
-            f"{output} against {inputs[0]}. Dots are the data; the line is the posterior mean of f. The shaded bands "
-            "hold f at each point with probability 50% and 90%; the dashed lines hold 90% of new observations, noise "
-            "included.",
+            f"{output} against {inputs[0]}. Dots are the data{bars}; the line is the posterior mean of f. The shaded "
+            "bands hold f at each point with probability 50% and 90%; the dashed lines hold 90% of new observations, "
+            "noise included.",
         )
     if len(inputs) == 2:
         return Words(

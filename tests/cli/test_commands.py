@@ -168,6 +168,19 @@ def test_fit_says_which_columns_it_uses(inputs, used, tmp_path, monkeypatch):
     assert "y [2.0, nan]" in result.stderr
 
 
+def test_known_errors_are_no_input(tmp_path, monkeypatch):
+    def sample(self, x, y, *rest, y_err=None, **settings):
+        raise bs.BayesplatError(f"{list(x.columns)} {y_err.tolist()}")
+
+    monkeypatch.setattr(bs.SplatModel, "sample", sample)
+    (tmp_path / "data.csv").write_text("a,y,sd\n1,2,0.1\n4,NA,\n")
+    command = ["fit", tmp_path / "data.csv", "--target", "y", "--error", "sd", "--out", tmp_path / "run.nc"]
+    result = run(*command)
+    assert "Fitting 'y' to 'a': 2 rows" in result.stderr
+    assert "with known errors from 'sd'" in result.stderr
+    assert "['a'] [0.1, nan]" in result.stderr
+
+
 # ---------------------------------------------------------------- predict
 
 
@@ -194,6 +207,14 @@ def test_predict_options_and_file(nc, folder, tmp_path):
     assert (tmp_path / "p.csv").read_text() == run("predict", nc, folder / "new.csv").stdout
 
 
+def test_predicted_observations_have_known_errors_of_their_own(nc, tmp_path):
+    (tmp_path / "new.csv").write_text("time,e\n10,0\n20,50\n")
+    frame = table(run("predict", nc, tmp_path / "new.csv", "--kind", "observation", "--error", "e"))
+    expected = bs.load(nc).predict(np.array([10.0, 20.0]), kind="observation")
+    np.testing.assert_allclose(frame["sd"], np.hypot(expected.sd, [0.0, 50.0]), rtol=1e-3)
+    assert frame["e"].tolist() == [0, 50]
+
+
 def test_predict_keeps_cells_as_written_and_renames_on_collision(nc, tmp_path):
     (tmp_path / "new.csv").write_text("mean,time,note\n1.50,10.00,\n")
     result = run("predict", nc, tmp_path / "new.csv")
@@ -210,7 +231,7 @@ class Difference:
     def __init__(self, *names):
         self.names = (*names, "y")
 
-    def predict(self, x, prob, kind):
+    def predict(self, x, prob, kind, y_err):
         mean = x[:, 0] - x[:, 1]
         return Prediction(mean, np.ones(len(x)), mean - 1, mean + 1, prob, kind)
 

@@ -42,10 +42,14 @@ PRIORS = {
     "flat": Flat(),
     "repulsive": Repulsive(Ridge()),
 }
+ERRORS = np.linspace(0.05, 1.0, 15)
+"""Known errors of the data where they have any, in sds of y."""
+
 CASES = {
     **{name: {"prior": prior} for name, prior in PRIORS.items()},
     "varying noise": {"prior": Ridge(), "likelihood": Normal("varying")},
     "student-t noise": {"prior": Ridge(), "likelihood": StudentT()},
+    "known errors": {"prior": RegularizedHorseshoe(n_active=1), "error": ERRORS},
     "mixed mothers": {"prior": Ridge(), "mother": Mixed((Gaussian(), Box(8)))},
 }
 
@@ -56,9 +60,8 @@ GUIDES, GUIDED = ("normal", "lowrank"), ("ridge", "horseshoe", "stick-breaking",
 def judged(problem, values, coefficients):
     """What is ranked (5,): f at three points, the noise sd at one, and the log likelihood."""
     f = problem.features(problem.geometry(values)) @ coefficients
-    sd = problem.spec.likelihood.sd(values, problem.noise_features)
-    log_likelihood = jnp.sum(problem.spec.likelihood.log_density(problem.y, f, sd))
-    return jnp.concatenate([f[POINTS], sd[:1], log_likelihood[None]])
+    log_likelihood = jnp.sum(problem.log_density(values, f))
+    return jnp.concatenate([f[POINTS], problem.noise_sd(values)[:1], log_likelihood[None]])
 
 
 def simulate(problem, key, sample, fault=None):
@@ -66,9 +69,9 @@ def simulate(problem, key, sample, fault=None):
     keys = jax.random.split(key, 5)
     spec, values = problem.spec, prior_sites(problem, keys[0])
     columns = problem.features(problem.geometry(values))
-    scales = with_trend(spec.prior.scales(values, problem.context, values["sigma"]), columns.shape[1])
+    scales = with_trend(spec.prior.scales(values, problem.context, problem.noise_size(values)), columns.shape[1])
     coefficients = scales * jax.random.normal(keys[1], scales.shape)
-    sd = spec.likelihood.data_sd(values, problem.noise_features) * (1.5 if fault == "noise scale" else 1.0)
+    sd = problem.data_sd(values) * (1.5 if fault == "noise scale" else 1.0)
     y = columns @ coefficients + sd * jax.random.normal(keys[2], problem.y.shape)
     one = eqx.tree_at(lambda problem: problem.y, problem, y)
 

@@ -28,13 +28,15 @@ def integer(name: str, value: object) -> int:
         _is_integer(value),
         f"Expected `{name}` to be an integer, got {value!r}.",
     )
-    return int(value)  # pyright: ignore[reportArgumentType]
+    whole = int(value)  # pyright: ignore[reportArgumentType]
+    require(-(2**63) <= whole < 2**63, f"Expected `{name}` to have 64 bits at most, got {value!r}.")
+    return whole
 
 
 def positive(name: str, value: object) -> float:
     """Return `value` as a finite float above 0, or refuse it."""
     require(
-        _is_number(value) and bool(0 < value < np.inf),  # pyright: ignore[reportOperatorIssue]
+        is_number(value) and bool(0 < value < np.inf),  # pyright: ignore[reportOperatorIssue]
         f"Expected `{name}` to be a number above 0, got {value!r}.",
     )
     return float(value)  # pyright: ignore[reportArgumentType]
@@ -43,7 +45,7 @@ def positive(name: str, value: object) -> float:
 def fraction(name: str, value: object) -> float:
     """Return `value` as a float strictly between 0 and 1, or refuse it."""
     require(
-        _is_number(value) and bool(0 < value < 1),  # pyright: ignore[reportOperatorIssue]
+        is_number(value) and bool(0 < value < 1),  # pyright: ignore[reportOperatorIssue]
         f"Expected `{name}` strictly between 0 and 1, got {value!r}.",
     )
     return float(value)  # pyright: ignore[reportArgumentType]
@@ -62,5 +64,6 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a value is a real number, and no truth value."""
     return _is_integer(value) or isinstance(value, (float, np.floating))

@@ -37,7 +37,7 @@ class Advice:
 def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 400, seed: int = 0) -> Advice:
     """Say what a model's prior (by default that of `SplatModel()`) implies for these data, in their units.
 
-    Only the ranges and numbers of the data and the mean and sd of y are used, not its shape: looking at the advice does
+    Of y only the mean, the sd and which are missing are used, not its shape: looking at the advice does
     not use the data twice. Raises BayesplatError for data that cannot be used.
     """
     data, model = as_data(x, y), model if model is not None else SplatModel()

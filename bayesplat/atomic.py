@@ -1,6 +1,7 @@
 """Files written whole or not at all: beside the target, flushed to disk, then renamed onto it."""
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,8 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
 
     Raises BayesplatError, naming the target, when its folder is missing or cannot be written, or the disk is full.
     """
-    beside = target.parent / f".{target.name}.{os.getpid()}.tmp"
+    # not by the number of the process, which a process after a killed one may have again, as in a container
+    beside = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
     try:
         beside.open("xb").close()
     except OSError as error:

@@ -22,10 +22,13 @@ from bayesplat.atomic import write_whole
 from bayesplat.tables import identical
 
 FORMAT = "bayesplat-checkpoint"
-VERSION = 1
-"""Version of the files in the folder; raised whenever an older reader would misread one."""
+VERSION = 2
+"""Version of the files in the folder; raised whenever an older reader would misread one. 2: data may have errors."""
 
 MANIFEST, LOCK = "run.json", "lock"
+
+DATA_REMEDY = "restore it, or begin again in another folder"
+"""What to do where a run has lost its data."""
 
 
 class Journal:
@@ -68,8 +71,8 @@ class Folder(Journal):
 
         write_whole(self._path(name), write)
 
-    def recall(self, name: str, like: Any) -> Any:
-        """Read a piece; raises BayesplatError, naming the file, if it is damaged or of another structure."""
+    def recall(self, name: str, like: Any, remedy: str = "delete this file, and what was in it is made anew") -> Any:
+        """Read a piece; raises BayesplatError, with the file's name and a remedy, if it cannot be what `like` is."""
         path, (models, structure) = self._path(name), jax.tree.flatten(like)
         if not path.is_file():
             return None
@@ -78,9 +81,7 @@ class Folder(Journal):
                 arrays = [file[str(i)] for i in range(len(file.files))]
             leaves = [_restored(array, model) for array, model in zip(arrays, models, strict=True)]
         except Exception as error:
-            raise BayesplatError(
-                f"{path} is damaged: it cannot be read; delete this file, and what was in it is made anew."
-            ) from error
+            raise BayesplatError(f"{path} is damaged: it cannot be read; {remedy}.") from error
         return jax.tree.unflatten(structure, leaves)
 
     def _path(self, name: str) -> Path:
@@ -162,13 +163,23 @@ def _locked(path: Path) -> Iterator[None]:
 def _begin(
     journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray | None, ...], made_by: dict[str, Any]
 ) -> None:
-    others = [entry.name for entry in journal.folder.iterdir() if entry.name not in (LOCK, "data.npz")]
+    others = [entry.name for entry in journal.folder.iterdir() if entry.name != LOCK]
     kept = sorted(name for name in others if not name.endswith(".tmp"))
+    if kept == ["data.npz"] and _holds(journal, data):
+        kept = []  # killed before it had a manifest
     require(not kept, f"Expected an empty or new folder for a checkpoint, got {journal.folder} with {kept[:3]} in it.")
     journal.record("data", data)
     manifest = {"format": FORMAT, "format_version": VERSION, "settings": settings, "made_by": made_by}
     # last, so that a folder with a manifest is complete
     write_whole(journal.folder / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=1), "utf-8"))
+
+
+def _holds(journal: Folder, data: tuple[np.ndarray | None, ...]) -> bool:
+    """Whether the folder has these data, and not a file of the user's with that name."""
+    try:
+        return identical(journal.recall("data", data), data)
+    except BayesplatError:
+        return False
 
 
 def _same_run(
@@ -185,7 +196,7 @@ def _same_run(
         f"{journal.folder} holds a run with other settings ({'; '.join(other)}): choose another folder, delete this "
         "one, or go on with it by bayesplat.resume.",
     )
-    before = journal.recall("data", data)
+    before = journal.recall("data", data, DATA_REMEDY)
     require(
         before is not None and identical(before, data),
         f"{journal.folder} holds a run of other data: choose another folder, or delete this one.",

@@ -21,11 +21,12 @@ from bayesplat.atomic import write_whole
 from bayesplat.specification import Specification
 
 FORMAT = "bayesplat-posterior"
-VERSION = 6
+VERSION = 7
 """Version of the file format; raised whenever an older reader would misread a file.
 
 2: chains may have weights by stacking. 3: or by evidence, and leave-one-out scores may be those of refits. 4: sealed.
 5: mothers may be mixed. 6: the horseshoe may leave its dial to the number of splats.
+7: data may have known errors, and refits the probability of a smaller datum.
 """
 
 SEAL = b"\nbayesplat sha256 "

@@ -106,27 +106,30 @@ def kfold(
         for i in range(count):
             show(i, count, f"fold {i + 1} of {count}")
             held, used = observed & (fold == i), observed & (fold != i)
-            post = refit(model, data.rows(used), seed, sampling)
-            if post is None:
+            try:
+                post = refit(model, data.rows(used), seed, sampling)
+                scores, below = post.predictor.score(*data.rows(held))
+                report = post.convergence()
+            except KeyboardInterrupt:
                 break
-            log_density[held], below = post.predictor.score(*data.rows(held))
-            covered[held] = np.abs(below - 0.5) <= prob / 2
-            report = post.convergence()
+            log_density[held], covered[held] = scores, np.abs(below - 0.5) <= prob / 2
             failures |= {} if report.ok else {i: report.failures}
     require(not np.isnan(log_density).all(), "Interrupted before the first fold was done; nothing to report.")
     return KFold(log_density, covered, fold, prob, failures, time.perf_counter() - began)
 
 
-def refit(model: SplatModel, table: Table, seed: int, sampling: dict[str, Any]) -> Posterior | None:
-    """The posterior given some of the data, without progress or warnings of its own; None if it was interrupted."""
+def refit(model: SplatModel, table: Table, seed: int, sampling: dict[str, Any]) -> Posterior:
+    """The posterior given some of the data, without progress or warnings of its own.
+
+    Raises KeyboardInterrupt if it was cut short.
+    """
+    x, y, y_err = table
     # they would say the same once for every refit
     with warnings.catch_warnings(action="ignore", category=UserWarning):
-        try:
-            x, y, y_err = table
-            post = model.sample(x, y, seed=seed, progress=False, y_err=y_err, **sampling)
-        except KeyboardInterrupt:
-            return None
-    return None if post.info["interrupted"] else post
+        post = model.sample(x, y, seed=seed, progress=False, y_err=y_err, **sampling)
+    if post.info["interrupted"]:
+        raise KeyboardInterrupt("Interrupted: these draws are too few.")
+    return post
 
 
 def _labels(folds: int | object, observed: Bool[np.ndarray, " n"], seed: int) -> Int[np.ndarray, " n"]:
@@ -140,6 +143,7 @@ def _labels(folds: int | object, observed: Bool[np.ndarray, " n"], seed: int) ->
         fold[observed] = np.random.default_rng(seed).permutation(int(observed.sum())) % folds
         return fold
     labels = np.asarray(folds)
+    require(not pd.isna(labels).any(), "Expected a label for every datum in `folds`, got missing ones; name them.")
     require(
         labels.shape == observed.shape,
         f"Expected `folds` to be a number or one label for each of {observed.size} data, got shape {labels.shape}.",

@@ -19,7 +19,7 @@ from scipy.cluster.vq import kmeans2
 from scipy.special import gammainccinv, gammaincinv
 from scipy.special import logsumexp as log_sum
 
-from bayesplat._checks import one_of, positive, positive_int
+from bayesplat._checks import one_of, positive, positive_int, require
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.priors.sites import SiteTable, vector
 
@@ -140,7 +140,8 @@ class StudentT(Normal):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        positive("df - 2", self.df - 2)
+        enough = positive("df", self.df) > 2
+        require(enough, f"Expected `df` above 2, so that the noise has a variance, got {self.df!r}.")
 
     def sites(self, n: int, g: int) -> SiteTable:
         """The sites of the Gaussian and the mixing weights `mixing` of every datum."""

@@ -127,9 +127,11 @@ class SplatMeasure(eqx.Module):
         return self._heights(x) @ self.amplitude
 
     def _gradient(self, x: Float[AnyArray, "d"]) -> Float[AnyArray, "p d"]:
-        grad_z = self.mother.grad_log_density(self._offsets(x))
+        heights = self._heights(x)
+        # where a height has underflowed, the slope of its logarithm may have overflowed
+        grad_z = self.mother.grad_log_density(jnp.where(heights[:, None] > 0, self._offsets(x), 0.0))
         grad_x = jax.vmap(lambda A, g: solve_triangular(A, g, lower=True, trans="T"))(self.A, grad_z)
-        return (self._heights(x)[:, None] * self.amplitude).T @ grad_x
+        return (heights[:, None] * self.amplitude).T @ grad_x
 
     def __repr__(self) -> str:
         try:

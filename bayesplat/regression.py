@@ -212,7 +212,9 @@ def load(path: str | os.PathLike[str]) -> Posterior:
 
 
 def _same_problem(fit: PointFit, bound: Bound, free: tuple[str, ...] = ()) -> None:
-    """Refuse a fit of other data, or of a model that differs in more than what is free."""
+    """Refuse what is no fit, a fit of other data, or of a model that differs in more than what is free."""
+    expected = f"Expected `start` to be a PointFit, from SplatModel.fit, got {type(fit).__name__}."
+    require(isinstance(fit, PointFit), expected)
     old, new = (fit.x, fit.y, fit.y_err), (bound.data.x, bound.data.y, bound.data.y_err)
     require(identical(old, new), "Expected `start` to be a fit of the same data; call fit with this x and y.")
     spec = bound.problem.spec
@@ -286,7 +288,7 @@ def _starts(
         return kept
     given = fit is not None
     fit = fit if fit is not None else _flow(bound, progress, journal, seed=seed, starts=count)
-    if any(run.reason == INTERRUPTED for run in fit.runs) and (journal.folder is not None or not given):
+    if not given and any(run.reason == INTERRUPTED for run in fit.runs):
         # whoever interrupts wants no chains; and those of unfinished starts would not be those of a run that goes on
         way_on = "" if journal.folder is None else f"; bayesplat.resume({str(journal.folder)!r}) goes on"
         raise KeyboardInterrupt(f"Interrupted before the chains: there are no draws to keep{way_on}.")

@@ -25,6 +25,7 @@ def reloo(post: Posterior, most: int = MOST, seed: int = 0, progress: bool | Non
     `overfitting` and files take the scores from then on. Ctrl-C keeps the scores that are done. Raises BayesplatError
     where more than `most` data need it: use `bs.kfold` then.
     """
+    require(isinstance(post, Posterior), f"Expected a Posterior, from SplatModel.sample, got {type(post).__name__}.")
     model, loo = post.spec, leave_one_out(post.data)
     assert isinstance(model, SplatModel)
     bad = np.flatnonzero(loo.bad)
@@ -33,20 +34,23 @@ def reloo(post: Posterior, most: int = MOST, seed: int = 0, progress: bool | Non
         f"Expected at most {most} data to refit, got {bad.size}; raise `most`, or use kfold, which costs fewer fits.",
     )
     data = post.table
-    scores = np.full(data.y.size, np.nan)
+    scores, below = np.full((2, data.y.size), np.nan)
     if "reloo" in post.data.children:
-        scores[:] = group(post.data, "reloo")["y"].values
+        known = group(post.data, "reloo")
+        scores[:], below[:] = known["y"].values, known["pit"].values if "pit" in known else np.nan
     sampling = _sampling(post)
     with display("reloo", progress) as show:
         for count, i in enumerate(bad):
             show(count, bad.size, f"refit {count + 1} of {bad.size}")
             others = np.arange(data.y.size) != i
-            without = refit(model, data.rows(others), seed, sampling)
-            if without is None:
+            try:
+                found = refit(model, data.rows(others), seed, sampling).predictor.score(*data.rows(~others))
+            except KeyboardInterrupt:
                 break
-            scores[i] = without.log_predictive_density(*data.rows(~others))[0]
+            scores[i], below[i] = (one[0] for one in found)
     tree = post.data.copy()
-    tree["reloo"] = xr.DataTree(xr.Dataset({"y": ("obs", scores)}, {"obs": group(post.data, "observed_data")["obs"]}))
+    rows = {"obs": group(post.data, "observed_data")["obs"]}
+    tree["reloo"] = xr.DataTree(xr.Dataset({"y": ("obs", scores), "pit": ("obs", below)}, rows))
     return replace(post, data=tree)
 
 

@@ -58,6 +58,26 @@ def test_a_piece_comes_back_as_it_was(tmp_path, piece):
     assert [path.name for path in tmp_path.iterdir()] == ["piece.npz"]
 
 
+def test_a_file_that_a_killed_process_left_is_in_nobodys_way(tmp_path, piece):
+    for pid in (os.getpid(), 1):
+        (tmp_path / f".piece.npz.{pid}.tmp").write_bytes(b"half a file")
+    Folder(tmp_path).record("piece", piece)
+    assert Folder(tmp_path).recall("piece", piece).count == 5
+
+
+def test_a_file_of_the_users_is_no_piece_of_a_run(tmp_path):
+    np.savez(tmp_path / "data.npz", mine=np.arange(3))
+    with pytest.raises(BayesplatError, match="an empty or new folder"):
+        begin(tmp_path)
+    assert np.load(tmp_path / "data.npz").files == ["mine"]
+
+
+def test_lost_data_are_not_made_anew(run):
+    (run / "data.npz").write_bytes(b"")
+    with pytest.raises(BayesplatError, match=r"data\.npz is damaged: .*restore it, or begin again"):
+        begin(run)
+
+
 def test_nothing_is_kept_without_a_folder(piece):
     NO_JOURNAL.record("piece", piece)
     assert NO_JOURNAL.folder is None

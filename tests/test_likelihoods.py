@@ -182,8 +182,8 @@ REFUSED = [
     (lambda: Normal("wild"), "Expected `noise` to be one of 'constant', 'varying', got 'wild'"),
     (lambda: Normal(scale=0.0), "Expected `scale` to be a number above 0"),
     (lambda: Normal(n_bumps=0), "Expected `n_bumps` to be an integer of at least 1"),
-    (lambda: StudentT(df=2.0), "Expected `df - 2` to be a number above 0, got 0.0"),
-    (lambda: StudentT(df=np.inf), "Expected `df - 2` to be a number above 0, got inf"),
+    (lambda: StudentT(df=2.0), "Expected `df` above 2, so that the noise has a variance, got 2.0"),
+    (lambda: StudentT(df=np.inf), "Expected `df` to be a number above 0, got inf"),
     (lambda: StudentT("wild"), "Expected `noise`"),
 ]
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -5,8 +7,9 @@ import numpy as np
 import pytest
 from tables import MIXED, MOTHERS
 
+from bayesplat.flow.measure_space import variation
 from bayesplat.measure import SplatMeasure
-from bayesplat.mothers import Gaussian, StudentT
+from bayesplat.mothers import Box, Gaussian, Mixed, StudentT
 
 mothers = pytest.mark.parametrize("mother", MOTHERS.values(), ids=MOTHERS.keys())
 
@@ -47,6 +50,17 @@ def test_gradients_equal_autodiff(mother, x64):
     mu, x = random_measure(mother), points(5, 2)
     autodiff = jax.vmap(jax.jacrev(lambda point: mu(point[None])[0]))
     np.testing.assert_allclose(*jax.jit(lambda x: (mu.gradient(x), autodiff(x)))(x), rtol=1e-9, atol=1e-12)
+
+
+def test_gradients_of_sharp_boxes_are_finite_everywhere(x64):
+    """Beyond such a box its height has underflowed and the slope of the logarithm overflows."""
+    mother = Mixed((Gaussian(), Box(1024)))
+    mu = SplatMeasure.from_amplitude(jnp.ones((2, 1)), 0.05 * jnp.ones((2, 1, 1)), jnp.array([[0.2], [0.6]]), mother)
+    x = jnp.array([[0.2], [0.4], [0.62], [0.9]])
+    autodiff = jax.vmap(jax.jacrev(lambda point: mu(point[None])[0]))
+    np.testing.assert_allclose(*jax.jit(lambda x: (mu.gradient(x), autodiff(x)))(x), rtol=1e-9, atol=1e-12)
+    flow = variation.gradient(dataclasses.replace(mu, mother=Box(1024)), x, jnp.ones((4, 1)))
+    assert all(np.isfinite(leaf).all() for leaf in (flow.v, flow.A, flow.b))
 
 
 def test_a_measure_of_mixed_mothers_is_the_sum_of_measures_of_one(x64):

@@ -314,7 +314,7 @@ MISUSE = {
     ),
     "mothers": (lambda: bs.SplatModel(1, prior=bs.Ridge(), mother=BOTH), "Expected `n_splats` of at least 2"),
     "noise": (lambda: bs.Normal("wild"), "Expected `noise`"),
-    "df": (lambda: bs.StudentT(df=2.0), "df - 2"),
+    "df": (lambda: bs.StudentT(df=2.0), "`df` above 2"),
     "r2": (lambda: bs.R2D2(r2=1.0), "Expected `r2` strictly between 0 and 1"),
     "scale": (lambda: bs.Ridge(scale=-1.0), "Expected `scale` to be a number above 0"),
     "nan scale": (lambda: bs.Ridge(scale=float("nan")), "Expected `scale`"),
@@ -349,6 +349,8 @@ CALLS = {
     "guide": (lambda m, p: m.sample(X, Y, method="svi", guide="flow"), "Expected `guide`"),
     "chains": (lambda m, p: m.sample(X, Y, chains=0), "Expected `chains`"),
     "seed": (lambda m, p: m.sample(X, Y, seed=True), "Expected `seed` to be an integer, got True"),
+    "wide seed": (lambda m, p: m.fit(X, Y, seed=2**64), "Expected `seed` to have 64 bits at most"),
+    "no start": (lambda m, p: m.fit(X, Y, start=p), "Expected `start` to be a PointFit, from SplatModel.fit, got Post"),
     "percent": (lambda m, p: m.sample(X, Y, target_accept=95), "Expected `target_accept` strictly between 0 and 1"),
     "draws": (lambda m, p: m.sample(X, Y, draws=2), "Expected `draws` of at least 4"),
     "foreign start": (lambda m, p: m.sample(X, Y, start=m.fit(X + 1.0, Y, starts=1)), "a fit of the same data"),
@@ -465,7 +467,7 @@ def test_integers_are_cast(model):
     assert fit.predict([3]).dtype == np.float64
 
 
-def test_an_interrupt_of_the_flow_ends_the_call(model, data, monkeypatch):
+def test_an_interrupt_of_the_flow_ends_the_call(model, data, monkeypatch, tmp_path):
     """No chains start from unfinished fits, unless they are given; a fit by itself keeps the best so far."""
 
     whole = flow.run_flow
@@ -476,6 +478,7 @@ def test_an_interrupt_of_the_flow_ends_the_call(model, data, monkeypatch):
     with pytest.raises(KeyboardInterrupt, match="no draws to keep"):
         model.sample(*data, **BUDGET)
     assert model.sample(*data, start=fit, **BUDGET).info["chains"] == 2
+    assert model.sample(*data, start=fit, checkpoint=tmp_path / "run", **BUDGET).info["chains"] == 2
 
 
 def test_without_a_trend_f_is_zero_far_from_splats(data):

@@ -115,12 +115,20 @@ def load_reports() -> None:
 
 
 def _by_input(x: np.ndarray, names: tuple[str, ...]) -> Sites:
-    """Each input by its name, as plots want it; by "x1" and so on where the tree has that name already.
+    """Each input by its name, as plots want it; by "x1" and so on where the tree or another input has that name.
 
     A slash, which parts the groups of a tree, becomes an underscore.
     """
-    own = [name.replace("/", "_") if name not in RESERVED else f"x{j + 1}" for j, name in enumerate(names[:-1])]
-    return dict(zip(own, x.T, strict=True))
+    own: Sites = {}
+    plain = [name.replace("/", "_") for name in names[:-1]]
+    for j, (name, column) in enumerate(zip(plain, x.T, strict=True)):
+        variable = name
+        if name in RESERVED or plain.count(name) > 1:
+            variable = f"x{j + 1}"
+            while variable in plain:
+                variable += "_"
+        own[variable] = column
+    return own
 
 
 def _host(content: Sites) -> dict[str, np.ndarray]:

@@ -55,9 +55,14 @@ def leave_one_out(tree: "xr.DataTree") -> LeaveOneOut:
     loo = _importance_sampled(tree)
     if "reloo" not in tree.children:
         return loo
-    exact = group(tree, "reloo")["y"].values
-    known = ~np.isnan(exact)
-    return loo._replace(elpd_i=np.where(known, exact, loo.elpd_i), khat=np.where(known, 0.0, loo.khat))
+    exact = group(tree, "reloo")
+    known = ~np.isnan(exact["y"].values)
+    pit = exact["pit"].values if "pit" in exact else loo.pit  # files before version 7 have none
+    return loo._replace(
+        elpd_i=np.where(known, exact["y"].values, loo.elpd_i),
+        pit=np.where(known, pit, loo.pit),
+        khat=np.where(known, 0.0, loo.khat),
+    )
 
 
 def _importance_sampled(tree: "xr.DataTree") -> LeaveOneOut:

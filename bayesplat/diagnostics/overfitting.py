@@ -115,7 +115,7 @@ def _signs(loo: LeaveOneOut, p_loo: float, pit_p: float, expected: dict[str, flo
             f"{loo.n_bad} of {n} leave-one-out terms cannot be trusted (Pareto k); those data fix parts of the fit "
             "alone: look at them, and compare models by held-out data."
         )
-    if pit_p < PIT_LEVEL:
+    if not pit_p >= PIT_LEVEL:  # not a number is no pass
         signs.append(f"Predictions are miscalibrated (LOO-PIT p = {pit_p:.2g}): {_shape(loo.pit)}.")
     if expected["spikes"] > 0.5:
         signs.append(

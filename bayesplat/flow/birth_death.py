@@ -107,6 +107,5 @@ def _measure(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> 
 def _place(energy: Energy, position: Position, measure: SplatMeasure) -> Proposal:
     """The position whose particles are the splats of a measure."""
     log_lengths, shear = jax.vmap(energy.problem.spec.scale_family.unconstrain)(measure.A)
-    floor = energy.problem.box.floor
-    excess = jnp.log(jnp.maximum(jnp.exp(log_lengths) - floor, 0.1 * floor))
+    excess = energy.problem.box.excess(jnp.exp(log_lengths))
     return position._replace(excess=excess, shear=shear, centre=measure.b), measure.live

@@ -94,7 +94,8 @@ def _ladder(energy: Energy, system: Collapsed, position: Position, key: Key, asi
     rows = min(n, ROWS)
     weight = problem.observed / jnp.sum(problem.observed)
     centres = problem.x[jax.random.choice(key, n, (rows,), replace=False, p=weight)]
-    lengths = jnp.geomspace(2 * problem.box.floor, 0.5, RUNGS)
+    shortest = 2 * problem.box.floor
+    lengths = jnp.geomspace(shortest, jnp.maximum(0.5, shortest), RUNGS)
     gain, _ = energy.gain(system, position, _round(energy, jnp.repeat(lengths, rows), jnp.tile(centres, (RUNGS, 1))))
     best = centres[jnp.argmax(gain.reshape(RUNGS, rows), axis=1)]
     return _round(energy, lengths, best + ASIDE * lengths[:, None] * jax.random.normal(aside, best.shape, best.dtype))
@@ -102,7 +103,7 @@ def _ladder(energy: Energy, system: Collapsed, position: Position, key: Key, asi
 
 def _round(energy: Energy, lengths: Float[AnyArray, " c"], centres: Float[AnyArray, "c d"]) -> Particles:
     family, d = energy.problem.spec.scale_family, energy.problem.d
-    excess = jnp.log(lengths - energy.problem.box.floor)
+    excess = energy.problem.box.excess(lengths)
     shear = jnp.zeros((lengths.size, family.n_shears(d)), centres.dtype)
     return Particles(jnp.broadcast_to(excess[:, None], (lengths.size, family.n_lengths(d))), shear, centres)
 
@@ -122,8 +123,7 @@ def _shaped(energy: Energy, system: Collapsed, at: Particles) -> Particles:
     log_det = jnp.sum(jnp.log(jnp.diagonal(A, axis1=1, axis2=2)), 1)
     A = A * jnp.exp((round_.log_det - log_det) / problem.d)[:, None, None]
     log_lengths, shear = jax.vmap(family.unconstrain)(A)
-    excess = jnp.log(jnp.maximum(jnp.exp(log_lengths) - problem.box.floor, 0.1 * problem.box.floor))
-    return Particles(excess, shear, at.centre)
+    return Particles(problem.box.excess(jnp.exp(log_lengths)), shear, at.centre)
 
 
 def _search(

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bayesplat._checks import require
 from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.devices import jit_once
@@ -53,8 +54,8 @@ class Run(NamedTuple):
     state: State
     amplitude: np.ndarray  # (k,)
     trend: np.ndarray  # (t,)
-    history: np.ndarray  # (rounds + 2,) energy after the start, each move and the last transport
-    alive: np.ndarray  # (rounds + 2,) number of live splats
+    history: np.ndarray  # energy after the start, each move or widening and the last transport
+    alive: np.ndarray  # number of live splats then
     certificate: float  # by how much one more splat could lower the energy, at most; negative: none could
     reason: str  # why it stopped, in words
     transport: str  # "gauss-newton" or "lbfgs", chosen by size
@@ -118,6 +119,11 @@ class Descent:
         piece = journal.recall(name, like)
         if piece is not None:
             state, at = piece
+            if self.state is not None:
+                history, *_ = at
+                first = history[0] if history.size else state.energy
+                same = float(first) == float(self.state.energy)
+                require(same, f"{journal.folder} holds a run from another `start`: choose another folder.")
             self.state = jax.tree.map(jnp.asarray, state)
             # plain lists and numbers again
             self.at = Standing(*(part.tolist() for part in at))

@@ -5,7 +5,7 @@ that say how much a splat costs. The reaction (Fisher-Rao) is therefore exact th
 """
 
 from abc import abstractmethod
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import equinox as eqx
 import jax
@@ -135,8 +135,7 @@ class Energy(eqx.Module):
 def neutral(problem: Problem) -> tuple[Problem, AnyArray, AnyArray]:
     """What every energy of a problem is made of: the prior only by its typical scale and what it keeps in the flow."""
     prior = problem.spec.prior
-    parts = {field.name: getattr(problem, field.name) for field in fields(problem)}
-    plain = Problem(**{**parts, "spec": replace(problem.spec, prior=prior.in_flow)})
+    plain = replace(problem, spec=replace(problem.spec, prior=prior.in_flow))
     dtype = problem.x.dtype  # no weak types: all priors must run the same compiled flow
     log_typical = jnp.asarray(jnp.log(jnp.asarray(prior.typical(problem.context))), dtype)
     return plain, log_typical, jnp.asarray(prior.slack, dtype)

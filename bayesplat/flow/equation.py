@@ -19,8 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bayesplat._checks import require
 from bayesplat._typing import AnyArray, Key
 from bayesplat.flow import run as flow
+from bayesplat.flow.descent import INTERRUPTED
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.joint import squared_error
 from bayesplat.flow.position import geometry
@@ -70,7 +72,7 @@ class Solution(NamedTuple):
     spec: Specification
     energy: Energy  # of the last linear equation
     runs: list[flow.Run]  # of the last Newton step, lowest energy first
-    residual: np.ndarray  # (newton,) root mean square residual of the equation after every step
+    residual: np.ndarray  # root mean square residual of the equation after every Newton step
 
     def predict(self, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
         """Values (m,) at points on the unit box; call it within `devices.inference`, as `solve`."""
@@ -85,8 +87,10 @@ def solve(
 ) -> Solution:
     """Solve by `newton` hasty steps and `polish` patient ones, from u = 0; every step goes on from the splats before.
 
-    Runs in float64: call it within `devices.inference`.
+    Runs in float64: call it within `devices.inference`. Ctrl-C ends it after the step at hand. Raises BayesplatError
+    for a model with a trend, which the squared error would shrink.
     """
+    require(spec.trend == "none", f"Expected a model with trend='none', got {spec.trend!r}: splats alone solve it.")
     count = len(equation.x)
     u, laplacian = np.zeros(count), np.zeros(count)
     slope = jax.jvp(equation.reaction, (jnp.zeros(1),), (jnp.ones(1),))[1]
@@ -103,6 +107,8 @@ def solve(
         u, laplacian = tried.predict(equation.x), _laplacian(tried)
         residuals.append(_rms(equation.residual(u, laplacian)))
         found = tried._replace(residual=np.asarray(residuals))
+        if any(run.reason == INTERRUPTED for run in runs):
+            break
     assert found is not None
     return found
 

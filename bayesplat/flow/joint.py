@@ -56,7 +56,10 @@ class NegLogJoint(NegLogEvidence):
 
 
 class SquaredError(NegLogJoint):
-    """(1 / 2n) sum_j (f(x_j) - y_j)^2 + (penalty / 2) sum_i a_i^2: the paper's energy (daniels2025splat), no priors."""
+    """(1 / 2n) sum_j (f(x_j) - y_j)^2 + (penalty / 2) sum_i a_i^2: the paper's energy (daniels2025splat).
+
+    No priors, but that a trend has beside its splats.
+    """
 
     penalty: Float[AnyArray, ""] | float = 1e-8
 

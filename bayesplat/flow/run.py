@@ -10,7 +10,7 @@ import numpy as np
 
 from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
-from bayesplat.flow.descent import BUDGET_SPENT, Descent, Run
+from bayesplat.flow.descent import BUDGET_SPENT, INTERRUPTED, Descent, Run
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.step import Settings
 from bayesplat.threads import run_all
@@ -40,7 +40,7 @@ def run_flow(
 
     `resume` goes on from the ends of earlier runs; `journal` keeps every start as it goes, and a run that was killed
     goes on from there to the same end. An interrupt (Ctrl-C) ends all starts after their current move and keeps what
-    they reached.
+    they reached; those that have not begun never do, but for the first.
     """
     temperatures = np.linspace(0.0, 1.0, starts)
     keys = jax.random.split(key, starts)
@@ -58,14 +58,19 @@ def run_flow(
     def together(go: Callable[[Descent, threading.Event], None], some: list[Descent]) -> bool:
         return run_all(lambda i, stop: go(some[i], stop), len(some), poll)
 
-    trial = min(settings.trial, settings.rounds)
-    interrupted = together(lambda flow, stop: flow.run(trial, stop), flows)
-    ahead = _ahead(flows)
-    if ahead and not interrupted:
-        together(lambda flow, stop: flow.run(settings.rounds, stop), ahead)
+    def begin(flow: Descent, stop: threading.Event) -> None:
+        if flow is flows[0] or not stop.is_set():
+            flow.run(min(settings.trial, settings.rounds), stop)
+
+    interrupted = together(begin, flows)
+    if not interrupted and (ahead := _ahead(flows)):
+        interrupted = together(lambda flow, stop: flow.run(settings.rounds, stop), ahead)
     runs: dict[int, Run] = {}
-    together(lambda flow, stop: runs.__setitem__(id(flow), flow.end()), [flow for flow in flows if flow.at.history])
-    return sorted(runs.values(), key=lambda run: float(run.state.energy))
+    begun = [flow for flow in flows if flow.at.history]
+    interrupted |= together(lambda flow, stop: runs.__setitem__(id(flow), flow.end()), begun)
+    # whoever was on the way, and whatever an interrupt between two moves left unsaid
+    ended = [run._replace(reason=INTERRUPTED) if interrupted else run for run in runs.values()]
+    return sorted(ended, key=lambda run: float(run.state.energy))
 
 
 def _ahead(flows: list[Descent]) -> list[Descent]:

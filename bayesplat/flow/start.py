@@ -48,8 +48,7 @@ def grid(energy: Energy, k: int, key: Key | None = None) -> Position:
         root = (1 + root) ** (1 / (d + 1))
     even = (0.5 + np.arange(k)[:, None] * root ** -np.arange(1.0, d + 1)) % 1
     centres = even if d > 1 else (np.arange(k)[:, None] + 0.5) / k
-    floor = energy.problem.box.floor
-    excess = jnp.log(jnp.maximum(0.5 * k ** (-1 / d) - floor, 0.1 * floor))
+    excess = energy.problem.box.excess(jnp.asarray(0.5 * k ** (-1 / d)))
     placed = position._replace(centre=jnp.asarray(centres), excess=jnp.full_like(position.excess, excess))
     return _match_noise(energy, placed, jnp.ones(k, bool))
 

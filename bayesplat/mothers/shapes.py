@@ -141,7 +141,7 @@ class Box(Mother):
 
     @property
     def sharp(self) -> bool:
-        """From order 8 on: then heights fall from 0.9 to 0.1 within a sixth of the radius."""
+        """From order 8 on: then heights fall from 0.9 to 0.1 within a fifth of the radius."""
         return self.order >= 8
 
     def log_profile(self, t: Float[AnyArray, "..."], d: int) -> Float[AnyArray, "..."]:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bayesplat._checks import fraction
+from bayesplat._checks import fraction, require
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, one_panel, variable
 from bayesplat.results import Posterior
@@ -37,6 +37,7 @@ def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 
     """
     post = as_posterior(post)
     probs = sorted({fraction("prob", p) for p in np.atleast_1d(np.asarray(prob, dtype=object))}, reverse=True)
+    require(bool(probs), "Expected at least one probability in `prob`, got none.")
     inputs = variable(post, "constant_data", "x").values
     at = inputs if x is None else as_inputs(x, "x", post.names[:-1])
     panels = 1 if post.n_inputs == 1 else 2 if post.n_inputs == 2 else min(post.n_inputs, PANELS)

@@ -82,7 +82,8 @@ def select(fit: object) -> Shown:
         v, A, b, trend = (best[name].values for name in ("v", "A", "b", "trend"))
         measure = SplatMeasure(v[:, None], A, b, np.ones(len(v), bool), fit.spec.mother)
         x, y = variable(fit, "constant_data", "x").values, variable(fit, "observed_data", "y").values
-        note = f"\nDraw of highest log density among {lp.size}: chain {chain}, draw {draw}"
+        among = "" if np.isfinite(lp).all() else " in the chains of largest weight,"
+        note = f"\nDraw of highest log density{among} among {np.isfinite(lp).sum()}: chain {chain}, draw {draw}"
     else:
         raise BayesplatError(f"Expected a PointFit or a Posterior, got {type(fit).__name__}.")
     live = np.asarray(measure.live)

@@ -197,7 +197,7 @@ def _chunk_like(problem: Problem, settings: Settings, position: Sites, key: Key)
 def _progress(chunks: list[list[Any]], settings: Settings) -> Progress:
     total = settings.warmup + settings.draws
     done = sum(min(len(chain) * CHUNK, total) for chain in chunks)
-    skip = settings.warmup // CHUNK
+    skip = -(-settings.warmup // CHUNK)
     divergences = sum(int(stats["diverging"].sum()) for chain in chunks for _, stats in chain[skip:])
     return Progress(done, total * len(chunks), divergences)
 

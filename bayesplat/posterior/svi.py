@@ -145,6 +145,10 @@ def run_svi(
                 report(Progress(done, total, float(chunk[-50:].mean())))
         except KeyboardInterrupt:
             interrupted = True
+            if parts:
+                break  # a fit on its way must not count like those that are done
+            if not losses:
+                raise KeyboardInterrupt("Interrupted before the fit had begun.") from None
         losses = np.concatenate([*losses, np.full(settings.steps, np.nan)])[: settings.steps]
         parts.append((*_draw(problem, settings, start, state, draw), losses))
         if interrupted:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from numpyro import distributions as dist
 from numpyro.distributions import constraints
 
-from bayesplat._checks import positive, require
+from bayesplat._checks import is_number, positive, require
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.priors.sites import SiteTable, vector
 from bayesplat.scales import Scale
@@ -40,6 +40,10 @@ class Box(NamedTuple):
     def log_lengths(self, excess: Float[AnyArray, "k q"]) -> Float[AnyArray, "k q"]:
         """Log axis lengths from the excess: log(floor + exp(excess))."""
         return jnp.logaddexp(excess, jnp.log(self.floor))
+
+    def excess(self, lengths: Float[AnyArray, "*k"]) -> Float[AnyArray, "*k"]:
+        """The excess of axis lengths; those at the floor or below end a tenth of it above."""
+        return jnp.log(jnp.maximum(lengths - self.floor, 0.1 * self.floor))
 
 
 class Shear(dist.Distribution):
@@ -110,7 +114,7 @@ class Lengths:
             positive("typical", self.typical)
 
     def median(self, box: Box) -> Float[AnyArray, ""]:
-        """Prior median length, as a fraction of the box."""
+        """Prior median of what a length has beyond the floor, as a fraction of the box."""
         return jnp.sqrt(box.grid) if self.typical is None else jnp.asarray(self.typical)
 
     def precision(self, box: Box) -> Float[AnyArray, ""]:
@@ -171,7 +175,7 @@ class Lengths:
 
 @dataclass(frozen=True)
 class FreeLengths(Lengths):
-    """Log lengths uniform between the floor and the box: no preference at all (only for comparison)."""
+    """Logs of what lengths have beyond the floor uniform, between the floor and the box (only for comparison)."""
 
     def sites(self, k: int, family: Scale, box: Box) -> SiteTable:
         """The one site `excess`."""
@@ -220,7 +224,8 @@ class Centres:
     """How far beyond the data a centre may lie, as a fraction of each input's range."""
 
     def __post_init__(self) -> None:
-        require(0 <= self.margin <= 10, f"Expected `margin` between 0 and 10, got {self.margin!r}.")
+        given = is_number(self.margin) and 0 <= self.margin <= 10
+        require(given, f"Expected `margin` between 0 and 10, got {self.margin!r}.")
 
     def sites(self, k: int, box: Box) -> SiteTable:
         """The one site `centre`."""

@@ -66,6 +66,11 @@ def trend_words(trend: str) -> str:
     }[trend]
 
 
+def scaled_words(trend: str) -> str:
+    """What the output was scaled to."""
+    return "root mean square 1" if trend == "none" else "mean 0 and sd 1"
+
+
 def prior_words(prior: priors.AmplitudePrior, k: int) -> str:
     """The prior on the splats' heights, with its dial."""
     match prior:
@@ -101,18 +106,27 @@ def lengths_words(post: Posterior) -> str:
     spec = post.spec
     lengths = spec.prior.lengths(spec.lengths)
     if isinstance(lengths, priors.FreeLengths):
-        return f"log-uniform widths between {spec.likelihood.narrowest:g} spacings of the data and their range"
+        return (
+            "widths whose excess over the shortest allowed is log-uniform, from "
+            f"{spec.likelihood.narrowest:g} spacings of the data to their range"
+        )
     x = post.table.x
     with inference():
-        median = float(lengths.median(data_box(np.asarray(post.scaling.to_box(x)), spec.likelihood.narrowest)))
-    default = "" if lengths.typical is not None else " (by default the geometric mean of range and data spacing)"
+        box = data_box(np.asarray(post.scaling.to_box(x)), spec.likelihood.narrowest)
+        median = float(lengths.median(box) + box.floor)
+    default = (
+        ""
+        if lengths.typical is not None
+        else " (by default the geometric mean of range and data spacing, and the shortest on top)"
+    )
     correlations = ""
     if spec.covariance == "full" and post.n_inputs > 1:
         correlations = f"; correlations had an LKJ({lengths.lkj:g}) prior [[lewandowski2009]]"
     return (
-        f"log widths that scatter about one location per input, with a prior median of {number(100 * median, 2)}% of "
-        f"the input's range{default} and a log sd of {lengths.uncertainty:g}, by Student-t deviations with "
-        f"{lengths.tails:g} degrees of freedom and a scale of prior median {lengths.spread:g}{correlations}"
+        "widths whose logs, less the shortest allowed, scatter about one location per input, with a prior median width "
+        f"of {number(100 * median, 2)}% of the input's range{default} and a log sd of {lengths.uncertainty:g}, by "
+        f"Student-t deviations with {lengths.tails:g} degrees of freedom and a scale of prior median "
+        f"{lengths.spread:g}{correlations}"
     )
 
 

@@ -4,7 +4,7 @@ import math
 
 from bayesplat.diagnostics.convergence import APPROXIMATE
 from bayesplat.diagnostics.sensitivity import LIMIT
-from bayesplat.report.description import described
+from bayesplat.report.description import described, scaled_words
 from bayesplat.report.findings import Findings
 from bayesplat.report.markup import Html, paragraph, tag
 from bayesplat.report.references import bibtex, cited, reference_list, with_citations
@@ -33,13 +33,12 @@ def model_sentences(found: Findings) -> str:
     post, words = found.post, described(found.post)
     *inputs, output = post.names
     base = "" if post.spec.trend == "none" else f"{words['trend']}, plus "
-    scaled = "root mean square 1" if post.spec.trend == "none" else "mean 0 and sd 1"
     return (
         f"We modelled {output} as a function of {listed(inputs)} ({found.n} data) by Bayesian splat regression "
         f"[[daniels2025splat]]: {base}the sum of {count(post.spec.n_splats, 'splat')}, {words['mother']} that "
         f"each have {words['n_splats']}, observed with {words['likelihood']}. "
-        f"Inputs were scaled to the unit box and the output to {scaled}; priors are in these units. Heights had "
-        f"{words['prior']}. Priors on geometry were {words['centres']}, and {words['lengths']}."
+        f"Inputs were scaled to the unit box and the output to {scaled_words(post.spec.trend)}; priors are in these "
+        f"units. Heights had {words['prior']}. Priors on geometry were {words['centres']}, and {words['lengths']}."
     )
 
 

@@ -3,8 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from bayesplat.diagnostics.convert import group
-from bayesplat.report.description import described
+from bayesplat.report.description import described, scaled_words
 from bayesplat.report.findings import Findings
 from bayesplat.report.markup import Html, table, tag
 from bayesplat.report.references import without_citations
@@ -40,13 +39,14 @@ def settings(found: Findings) -> list[Html]:
 
 
 def _data(found: Findings) -> Html:
-    post, scaling = found.post, found.post.scaling
-    y = group(post.data, "observed_data")["y"].values
+    post = found.post
+    x, y, *_ = post.table
     rows = [
-        [name, "input", interval(float(low), float(low + extent), 3)]
-        for name, low, extent in zip(post.names, scaling.low, scaling.extent, strict=False)
+        [name, "input", interval(float(column.min()), float(column.max()), 3)]
+        for name, column in zip(post.names, x.T, strict=False)
     ]
-    spread = f"mean {beside(scaling.mean, scaling.sd, 3)}, sd {beside(scaling.sd, scaling.sd, 3)}"
+    mean, sd = float(y.mean()), float(y.std())
+    spread = f"mean {beside(mean, sd, 3)}, sd {beside(sd, sd, 3)}"
     rows.append([post.names[-1], "output", f"{interval(float(y.min()), float(y.max()), 3)}; {spread}"])
     caption = f"The data: {found.n} rows with a value of the output."
     return Html(tag("h3", "Data") + table(caption, ["column", "used as", "range"], rows))
@@ -59,8 +59,8 @@ def _model(found: Findings) -> Html:
     names = [field.name for field in fields(spec)]
     rows = [[name, tag("code", repr(getattr(spec, name))), without_citations(words[name])] for name in names]
     caption = (
-        "The model, as bayesplat.SplatModel takes it. Inputs were scaled to the unit box and the output to mean 0 and "
-        "sd 1, and scales are in those units."
+        "The model, as bayesplat.SplatModel takes it. Inputs were scaled to the unit box and the output to "
+        f"{scaled_words(spec.trend)}, and scales are in those units."
     )
     return Html(tag("h3", "Model") + table(caption, ["setting", "value", "in words"], rows))
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import bayesplat as bs
+from bayesplat.diagnostics import convert
 from bayesplat.diagnostics.convert import to_datatree
 from bayesplat.likelihoods import NoiseField
 from bayesplat.scaling import fit_scaling
@@ -55,8 +56,18 @@ def test_coordinates_have_names(tree):
     np.testing.assert_array_equal(tree["constant_data"]["depth"], tree["constant_data"]["x"].sel(input="depth"))
 
 
+@pytest.mark.parametrize("names", [("x", "x1"), ("x2", "x"), ("a/b", "a_b"), ("x1", "x1")])
+def test_no_input_takes_the_place_of_another(names):
+    x = np.arange(6.0).reshape(3, 2)
+    found = convert._by_input(x, (*names, "out"))
+    assert len(found) == 2
+    for column, values in zip(x.T, found.values(), strict=True):
+        np.testing.assert_array_equal(values, column)
+
+
 @pytest.mark.parametrize(
-    "name", ["obs", "input", "axis", "length", "chain", "noise_width", "noise_bump", "x", "y", "v"]
+    "name",
+    ["obs", "input", "axis", "length", "chain", "noise_width", "noise_bump", "noise/width", "y/err", "x", "y", "v"],
 )
 def test_an_input_may_have_any_name(name):
     """Also one that the tree uses itself, or a slash, at which trees part their groups."""
@@ -69,6 +80,7 @@ def test_an_input_may_have_any_name(name):
     tree = to_datatree(spec, scaling, drawn, prior, stats, x, y, rows, (name, "speed (km/h)", "out"), field)
     constant = tree["constant_data"]
     np.testing.assert_array_equal(constant["x"], x)
+    assert "y_err" not in constant
     np.testing.assert_array_equal(constant["x1"], x[:, 0])
     np.testing.assert_array_equal(constant["speed (km_h)"], x[:, 1])
     assert tree["posterior"]["b"].coords["input"].values.tolist() == [name, "speed (km/h)"]

@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from bayesplat import SplatModel
+from bayesplat import BayesplatError, SplatModel
 from bayesplat.datasets import functions
 from bayesplat.devices import inference
 from bayesplat.flow import equation as equations
+from bayesplat.flow import run as flow
+from bayesplat.flow.descent import INTERRUPTED
 from bayesplat.flow.equation import Semilinear, solve
 
 EPS, WIDE = 0.1, 0.3  # a front as narrow as EPS would hardly know where it is on a line
@@ -81,6 +83,24 @@ def test_newton_ends_at_the_solution():
     assert found.residual[-1] < 1e-3 < found.residual[0]
     assert found.residual.shape == (8,)
     assert np.abs(found.predict(grid) - wave(grid, 1 / (2**0.5 * WIDE))).max() > 0.05
+
+
+def test_an_interrupt_ends_it_after_the_step_at_hand(monkeypatch):
+    calls, whole = [], flow.run_flow
+
+    def interrupted(*asked, **settings):
+        calls.append(None)
+        reason = INTERRUPTED if len(calls) == 2 else "done"
+        return [run._replace(reason=reason) for run in whole(*asked, **settings)]
+
+    monkeypatch.setattr(flow, "run_flow", interrupted)
+    found = solve(SplatModel(8, trend="none"), line(), jax.random.key(0), newton=7, polish=1, starts=1)
+    assert len(calls) == len(found.residual) == 2
+
+
+def test_a_trend_is_refused():
+    with pytest.raises(BayesplatError, match="trend='none', got 'constant'"):
+        solve(SplatModel(8), line(), jax.random.key(0))
 
 
 def test_planted_fault_a_late_operator_with_a_prompt_right_hand_side_ends_elsewhere(monkeypatch):

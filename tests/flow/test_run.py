@@ -1,5 +1,6 @@
 """The assembled flow: it goes down, finds what is there from every start, can be repeated, stopped and continued."""
 
+import copy
 import dataclasses
 import threading
 from types import SimpleNamespace
@@ -207,6 +208,47 @@ def test_a_run_says_why_it_stopped(flows, settings, words):
     assert len(done.history) == len(done.alive) <= settings.rounds + 2
 
 
+@pytest.mark.parametrize("when", ["between two phases", "at the end"])
+def test_an_interrupt_that_no_start_saw_is_told_all_the_same(flows, monkeypatch, when):
+    """Ctrl-C after the last move of the trial, or in the last transport: the budget was not spent."""
+    calls, whole = [], run.run_all
+
+    def interrupted(job, count, poll, interval=0.2):
+        calls.append(count)
+        return whole(job, count, poll, interval) or len(calls) == (1 if when == "between two phases" else 3)
+
+    monkeypatch.setattr(run, "run_all", interrupted)
+    monkeypatch.setattr(run, "EQUAL", np.inf)  # both go on
+    with inference():
+        runs = run.run_flow(flows.first, jax.random.key(0), 2, SETTINGS._replace(trial=2, rounds=4, patience=99))
+    assert len(calls) == (2 if when == "between two phases" else 3)
+    assert [done.reason for done in runs] == [descent.INTERRUPTED] * 2
+
+
+def test_starts_that_had_not_begun_at_the_interrupt_never_do(flows, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    begun, seen = [], []
+    monkeypatch.setattr(descent.Descent, "_begun", _counted(descent.Descent._begun, begun))
+
+    def report(progress):
+        seen.append(progress)
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    with inference():
+        runs = run.run_flow(flows.first, jax.random.key(0), 3, ENDLESS, report)
+    assert len(runs) == len(begun) < 3
+    assert all(done.reason == descent.INTERRUPTED for done in runs)
+
+
+def _counted(function, calls):
+    def counting(self):
+        calls.append(None)
+        return function(self)
+
+    return counting
+
+
 def test_a_stopped_start_keeps_what_it_has(flows):
     stop = threading.Event()
     stop.set()
@@ -268,6 +310,22 @@ def test_a_killed_flow_keeps_the_fit_that_it_began_with(flows, tmp_path):
         (again,) = flow(Folder(tmp_path))
     np.testing.assert_array_equal(again.history, whole.history)
     assert again.history[0] == short[0].state.energy
+
+
+def test_a_folder_belongs_to_one_start(flows, tmp_path):
+    def flow(resume):
+        return run.run_flow(flows.first, jax.random.key(4), 1, SETTINGS, resume=resume, journal=Folder(tmp_path))
+
+    with inference():
+        one, other = (
+            tuple(run.run_flow(flows.first, jax.random.key(key), 1, SETTINGS._replace(trial=1, rounds=rounds)))
+            for key, rounds in ((3, 1), (5, 3))
+        )
+        assert one[0].state.energy != other[0].state.energy
+        first = flow(one)
+        np.testing.assert_array_equal(flow(one)[0].history, first[0].history)
+        with pytest.raises(BayesplatError, match="holds a run from another `start`"):
+            flow(other)
 
 
 # ---------------------------------------------------------------- the trial
@@ -419,7 +477,7 @@ def test_an_excursion_cut_short_is_as_if_not_begun(flows, end, monkeypatch, floa
     start.state = State(end.position, np.arange(K) < 4, np.zeros(()))
     start.at = descent.Standing([9.0] * 6, [4] * 6, dropping=False, trial=6)
     monkeypatch.setattr(descent, "CYCLE", (step.CLEARING,))
-    before, stop = start.at, Stop(after)
+    before, stop = copy.deepcopy(start.at), Stop(after)
     start._move(stop)
     assert start.at == before
     assert stop.after == -1

@@ -10,6 +10,7 @@ from bayesplat.devices import inference
 from bayesplat.flow import run, start, step
 from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.position import geometry
+from bayesplat.likelihoods import StudentT
 from bayesplat.mothers import Laplace
 from tests.flow.bumps import NOISE, SETTINGS, K, N, X, bumps, energy_of, problem_of
 
@@ -94,3 +95,17 @@ def test_splats_with_a_cusp_are_born_where_they_can_move():
             falls_so_far.append(float(energy.value(at.position, at.live) - moved.energy))
     assert min(falls) > 10
     assert min(falls_on_data) < 1e-6
+
+
+def test_lengths_of_births_are_numbers_however_coarse_the_data():
+    """With Student-t noise the floor is a whole spacing: of the corners of half a cube, more than half their range."""
+    corners = np.array([[0.0, 0.0, 0.0], [0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
+    x = np.repeat(corners, 4, axis=0)
+    energy = neg_log_evidence(problem_of(x[:, 0] + 0.1 * np.arange(16) / 16, x, likelihood=StudentT()))
+    assert energy.problem.box.floor > 0.5
+    lengths = jnp.geomspace(2 * energy.problem.box.floor, jnp.maximum(0.5, 2 * energy.problem.box.floor), 8)
+    position = energy.start(2)
+    live, key = jnp.zeros(2, bool), jax.random.key(0)
+    found = step.certify(energy, position, live, key)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    np.testing.assert_allclose(np.exp(energy.problem.box.excess(lengths)) + energy.problem.box.floor, lengths)

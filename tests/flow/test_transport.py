@@ -117,6 +117,8 @@ def lowest(squares):
 def transported(method, squares, counts):
     energy, at, live = squares
     compiled = jax.jit(lambda steps: getattr(transport, method)(energy, at, live, steps)[1])
+    moved, value = jax.jit(lambda steps: getattr(transport, method)(energy, at, live, steps))(jnp.asarray(counts[-1]))
+    np.testing.assert_allclose(energy.value(moved, live), value, rtol=1e-9)
     return [float(compiled(jnp.asarray(steps))) for steps in counts]
 
 

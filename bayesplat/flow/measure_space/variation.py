@@ -58,7 +58,8 @@ def gradient(
     def one(v: AnyArray, A: AnyArray, b: AnyArray, height: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
         z, rho = _on_data(x, A, b, measure.mother)
         A_inverse_T = solve_triangular(A, jnp.eye(b.size, dtype=A.dtype), lower=True, trans="T")
-        score = jax.vmap(measure.mother.grad_log_density)(z) @ A_inverse_T.T
+        # where a density has underflowed, the slope of its logarithm may have overflowed
+        score = jax.vmap(measure.mother.grad_log_density)(jnp.where(rho[:, None] > 0, z, 0.0)) @ A_inverse_T.T
         weight = rho * (dF @ v)
         dA = -(jnp.sum(weight) * A_inverse_T + score.T @ (weight[:, None] * z)) - penalty * height * A_inverse_T
         return rho @ dF, jnp.tril(dA), -(weight @ score)

@@ -51,6 +51,7 @@ class Specification:
         for name, kind in parts.items():
             value = getattr(self, name)
             hint = f"; did you mean {value.__name__}()?" if isinstance(value, type) else "."
+            hint = f"; write an object, such as {getattr(type(self), name)!r}." if isinstance(value, str) else hint
             require(isinstance(value, kind), f"Expected `{name}` to be {_an(kind)} object, got {value!r}{hint}")
         family(self.covariance)
         one_of("trend", self.trend, TRENDS)

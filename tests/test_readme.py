@@ -62,7 +62,7 @@ ALL_COMMANDS = sorted({command for page in PAGES for command in commands(page.re
 
 
 def test_readme_shows_every_subcommand():
-    assert {shlex.split(command)[1] for command in commands(README)} == {"fit", "predict", "compare", "demo"}
+    assert {shlex.split(command)[1] for command in commands(README)} == {"fit", "predict", "compare", "demo", "report"}
 
 
 @pytest.mark.parametrize("command", ALL_COMMANDS)

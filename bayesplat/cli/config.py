@@ -65,8 +65,8 @@ def _model(given: dict[str, Any], path: Path) -> SplatModel:
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         nested = [field.name for field in fields(default) if is_dataclass(getattr(default, field.name))]
         raise BayesplatError(
-            f"{path}: a table of [model] ({', '.join(nested)}) names something that bayesplat does not have; see "
-            "bayesplat fit --show-config."
+            f"{path}: a table of [model] ({', '.join(nested)}) names something that bayesplat does not have, or lacks "
+            "the line `is` that says which class it is; see bayesplat fit --show-config."
         ) from error
 
 

@@ -29,7 +29,7 @@ def use(device: Device) -> None:
         jax.config.update("jax_default_device", jax.devices(device.value)[0])
     except RuntimeError as error:
         raise BayesplatError(
-            f"There is no {device.value.upper()} that JAX can use here; leave out --device, or install jax[cuda13]."
+            f"There is no {device.value.upper()} that JAX can use here; leave out --device, or install the extra `gpu`."
         ) from error
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable
 from math import isinf, isnan, nan
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -42,16 +43,23 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    how: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skipinitialspace": True, "encoding": "utf-8-sig"}
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, encoding="utf-8-sig")
+        header = pd.read_csv(path, header=None, nrows=1, **how).iloc[0].str.strip().tolist()
+        frame = pd.read_csv(path, **how)
     except pd.errors.EmptyDataError as error:
         raise BayesplatError(f"{path} is empty; expected a header and rows of data.") from error
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         hint = COMMAS if isinstance(error, pd.errors.ParserError) else ""
+        hint = (
+            "; save it from the spreadsheet as CSV UTF-8 (comma delimited)" if isinstance(error, UnicodeError) else hint
+        )
         raise BayesplatError(f"{path} cannot be read as CSV ({reason}){hint}.") from error
     message = f"{path} has rows with more cells than its header has names{COMMAS}."
     require(isinstance(frame.index, pd.RangeIndex), message)
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    require(not twice, f"{path} has several columns named {listed(twice)}; give each column a name of its own.")
     frame = frame.fillna("")  # rows with fewer cells than the header
     require(
         any(_number(str(name)) is None for name in frame.columns),

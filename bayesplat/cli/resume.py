@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bayesplat.checkpoint import read_manifest
 from bayesplat.cli.console import note, say
 from bayesplat.cli.files import require_writable
 from bayesplat.cli.fit import finish
@@ -24,6 +25,7 @@ def resume(
     """Go on with a fit that was killed or interrupted, to the result that it would have had."""
     out = folder.with_suffix(".nc") if out is None else out
     require_writable(out, ".nc")
+    read_manifest(folder)
     note(f"Going on with the work kept in {folder}.")
     result = resume_run(folder)
     if isinstance(result, PointFit):

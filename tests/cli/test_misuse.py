@@ -18,6 +18,8 @@ FILES = {
     "header.csv": "a,y\n",
     "headless.csv": "1,2\n3,4\n",
     "ragged.csv": "a,y\n1,2\n1,2,3\n",
+    "twice.csv": "a,y,y\n1,2,3\n4,5,6\n",
+    "latin.csv": "a,größe\n1,2\n".encode("latin-1"),
     "long.csv": "a,y\n1,2,3\n4,5,6\n",
     "semicolons.csv": "a;y\n1;2\n3;4\n",
     "tabs.csv": "a\ty\n1\t2\n3\t4\n",
@@ -51,6 +53,8 @@ MISUSE = [
     (FIT.format(csv="headless.csv"), "no header"),
     (FIT.format(csv="ragged.csv"), "cannot be read as CSV"),
     (FIT.format(csv="long.csv"), "more cells"),
+    (FIT.format(csv="twice.csv"), "several columns named 'y'; give each column a name of its own"),
+    (FIT.format(csv="latin.csv"), "as CSV UTF-8"),
     (FIT.format(csv="semicolons.csv"), "its columns are 'a;y'; save it with commas between cells"),
     (FIT.format(csv="tabs.csv"), "save it with commas between cells"),
     (

@@ -1,6 +1,7 @@
 """The promised API, end to end, on one small problem; and every odd or bad input."""
 
 import dataclasses
+import inspect
 import warnings
 
 import jax
@@ -14,6 +15,7 @@ import xarray as xr
 from scipy.integrate import quad
 
 import bayesplat as bs
+from bayesplat import regression
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.flow import descent
 from bayesplat.flow import run as flow
@@ -350,7 +352,6 @@ CALLS = {
     "chains": (lambda m, p: m.sample(X, Y, chains=0), "Expected `chains`"),
     "seed": (lambda m, p: m.sample(X, Y, seed=True), "Expected `seed` to be an integer, got True"),
     "wide seed": (lambda m, p: m.fit(X, Y, seed=2**64), "Expected `seed` to have 64 bits at most"),
-    "no start": (lambda m, p: m.fit(X, Y, start=p), "Expected `start` to be a PointFit, from SplatModel.fit, got Post"),
     "percent": (lambda m, p: m.sample(X, Y, target_accept=95), "Expected `target_accept` strictly between 0 and 1"),
     "draws": (lambda m, p: m.sample(X, Y, draws=2), "Expected `draws` of at least 4"),
     "foreign start": (lambda m, p: m.sample(X, Y, start=m.fit(X + 1.0, Y, starts=1)), "a fit of the same data"),
@@ -359,6 +360,12 @@ CALLS = {
     "kind": (lambda m, p: p.predict(X, kind="mean"), "Expected `kind`"),
     "new y": (lambda m, p: p.log_predictive_density(X, Y[:3]), "Expected `y_new` with as many rows"),
 }
+
+
+def test_a_start_that_is_no_fit_is_refused(post):
+    """Tests check types of all arguments, so the bare function is called."""
+    with pytest.raises(bs.BayesplatError, match="`start` to be a PointFit, from SplatModel.fit, got Posterior"):
+        inspect.unwrap(regression._same_problem)(post, None)
 
 
 @pytest.mark.parametrize("case", CALLS)

@@ -49,7 +49,7 @@ def test_what_is_shown_is_read(tmp_path):
 
 
 def test_all_settings_of_sample_but_objects_may_stand_in_a_file(tmp_path):
-    objects = {"self", "x", "y", "start", "progress", "checkpoint"}
+    objects = {"self", "x", "y", "y_err", "start", "progress", "checkpoint"}
     settings = {**DEFAULTS, "max_tree_depth": 6}
     assert set(settings) == set(signature(bs.SplatModel.sample).parameters) - objects
     (tmp_path / "run.toml").write_text(to_toml(MODEL, settings))

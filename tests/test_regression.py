@@ -364,7 +364,7 @@ CALLS = {
 
 def test_a_start_that_is_no_fit_is_refused(post):
     """Tests check types of all arguments, so the bare function is called."""
-    with pytest.raises(bs.BayesplatError, match="`start` to be a PointFit, from SplatModel.fit, got Posterior"):
+    with pytest.raises(bs.BayesplatError, match=r"`start` to be a PointFit, from SplatModel\.fit, got Posterior"):
         inspect.unwrap(regression._same_problem)(post, None)
 
 

@@ -144,7 +144,7 @@ class Posterior:
 
     @property
     def table(self) -> Data:
-        """The data behind the posterior, in their own units: rows whose y is missing are left out."""
+        """The data behind it, in their units, without rows whose y is missing: `x` (n, d), `y`, and `y_err` or None."""
         constant, y = group(self.data, "constant_data"), group(self.data, "observed_data")["y"].values
         return Data(constant["x"].values, y, self.names, constant["y_err"].values if "y_err" in constant else None)
 

@@ -47,7 +47,8 @@ nitpick_ignore_regex = [
     # other libraries, Python's own included: links to them need their inventories, and so a network
     (r"py:class", r"(Array|ndarray)|(collections|equinox|jax|jaxtyping|matplotlib|numpy|numpyro|os|pandas|xarray)\..*"),
     # parts of the package that signatures name and that are not public
-    (r"py:class", r"bayesplat\.(_typing|model|flow\.energy|flow\.step|operators|predictor|priors\.sites|scales|tables)\..*"),
+    (r"py:class", r"bayesplat\.(_typing|model|flow\.energy|flow\.step|operators|predictor|priors\.sites|scales)\..*"),
+    (r"py:class", r"bayesplat\.tables\.Data"),
 ]
 
 bibtex_bibfiles = ["references.bib"]

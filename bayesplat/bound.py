@@ -46,13 +46,14 @@ def bind_table(spec: Specification, x: object, y: object, y_err: object = None, 
     make_room()
     data = as_data(x, y, y_err)
     rows = np.flatnonzero(~np.isnan(data.y))
-    scaling = fit_scaling(data.x[rows], data.y[rows], spec.trend != "none")
+    x_used, y_used, errors = data.rows(rows)
+    scaling = fit_scaling(x_used, y_used, spec.trend != "none")
     if not quiet:
         _warn(data, rows, scaling, spec)
-    box, standard = np.asarray(scaling.to_box(data.x[rows])), np.asarray(scaling.to_standard(data.y[rows]))
+    box, standard = np.asarray(scaling.to_box(x_used)), np.asarray(scaling.to_standard(y_used))
     with inference():
         field = spec.likelihood.field(box)
-        error = None if data.y_err is None else data.y_err[rows] / scaling.sd
+        error = None if errors is None else errors / scaling.sd
         return Bound(data, rows, scaling, field, bind(spec, box, standard, field, error=error))
 
 

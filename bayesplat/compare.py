@@ -111,9 +111,10 @@ def compare(
 def _require_same_data(posteriors: Mapping[str, Posterior]) -> None:
     first_name, first = next(iter(posteriors.items()))
     for name, post in posteriors.items():
+        ours, theirs = first.table, post.table
         for variable in ("y", "x", "y_err"):
             require(
-                identical([getattr(first.table, variable)], [getattr(post.table, variable)]),
+                identical([getattr(ours, variable)], [getattr(theirs, variable)]),
                 f"Expected posteriors of the same data, got different `{variable}` in {first_name!r} and {name!r}; "
                 "fit both to the same rows in the same order.",
             )

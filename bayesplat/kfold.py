@@ -108,7 +108,7 @@ def kfold(
             held, used = observed & (fold == i), observed & (fold != i)
             try:
                 post = refit(model, data.rows(used), seed, sampling)
-                scores, below = post.predictor.score(*data.rows(held))
+                scores, below = (of(*data.rows(held)) for of in (post.log_predictive_density, post.predictor.cdf))
                 report = post.convergence()
             except KeyboardInterrupt:
                 break

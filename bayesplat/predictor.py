@@ -1,7 +1,7 @@
 """Predictions in the user's units, from one posterior or from a mixture of several."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -56,19 +56,23 @@ class Predictor(NamedTuple):
         return x
 
     def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
-        """Log p(y_new | data) at every row, per unit of y."""
-        return self.score(x_new, y_new, y_err)[0]
+        """Log p(y_new | data) at every row, per unit of y. NaN where y_new is missing."""
+        score = self._at(predictions.log_predictive_density, x_new, y_new, y_err)
+        return score - np.log(self.scaling.sd)
 
-    def score(
-        self, x_new: object, y_new: object, y_err: object = None
-    ) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-        """Log p(y_new | data), per unit of y, and the probability of a smaller y, at every row. NaN where missing."""
+    def cdf(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
+        """Probability of a y below y_new at every row. NaN where y_new is missing."""
+        return self._at(predictions.cdf, x_new, y_new, y_err)
+
+    def _at(
+        self, value: Callable[..., Float[np.ndarray, " m"]], x_new: object, y_new: object, y_err: object
+    ) -> Float[np.ndarray, " m"]:
+        """What is asked of new outputs, standardised."""
         x = as_inputs(x_new, "x_new", self.names[:-1])
         y = as_output(y_new, x.shape[0], "y_new")
         error, box = self._errors(y_err, y), np.asarray(self.scaling.to_box(x))
         with inference():
-            log_density, below = predictions.score(self.components, box, np.asarray(self.scaling.to_standard(y)), error)
-        return log_density - np.log(self.scaling.sd), below
+            return value(self.components, box, np.asarray(self.scaling.to_standard(y)), error)
 
     def _errors(self, y_err: object, y: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"] | None:
         """Known errors of new outputs, standardised."""

@@ -149,18 +149,19 @@ class SplatModel(Specification):
             prior = aside.result()
             posterior = complete_all(bound.problem, drawn.values, complete_key)
         rows = bound.rows
+        x_used, y_used, errors = bound.data.rows(rows)
         tree = to_datatree(
             self,
             bound.scaling,
             posterior,
             prior,
             drawn.stats,
-            bound.data.x[rows],
-            bound.data.y[rows],
+            x_used,
+            y_used,
             rows,
             bound.data.names,
             bound.field,
-            None if bound.data.y_err is None else bound.data.y_err[rows],
+            errors,
         )
         if drawn.log_evidence is None:
             tree = stacked(tree)

@@ -44,10 +44,11 @@ def reloo(post: Posterior, most: int = MOST, seed: int = 0, progress: bool | Non
             show(count, bad.size, f"refit {count + 1} of {bad.size}")
             others = np.arange(data.y.size) != i
             try:
-                found = refit(model, data.rows(others), seed, sampling).predictor.score(*data.rows(~others))
+                without = refit(model, data.rows(others), seed, sampling).predictor
+                found = [of(*data.rows(~others))[0] for of in (without.log_predictive_density, without.cdf)]
             except KeyboardInterrupt:
                 break
-            scores[i], below[i] = (one[0] for one in found)
+            scores[i], below[i] = found
     tree = post.data.copy()
     rows = {"obs": group(post.data, "observed_data")["obs"]}
     tree["reloo"] = xr.DataTree(xr.Dataset({"y": ("obs", scores), "pit": ("obs", below)}, rows))

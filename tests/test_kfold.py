@@ -26,9 +26,14 @@ class MeanPosterior(bs.Posterior):
     def predictor(self):
         return self
 
-    def score(self, x_new, y_new, y_err=None):
-        law = stats.norm(self.mean, np.hypot(1.0, 0.0 if y_err is None else y_err))
-        return law.logpdf(y_new), law.cdf(y_new)
+    def law(self, y_err):
+        return stats.norm(self.mean, np.hypot(1.0, 0.0 if y_err is None else y_err))
+
+    def log_predictive_density(self, x_new, y_new, y_err=None):
+        return self.law(y_err).logpdf(y_new)
+
+    def cdf(self, x_new, y_new, y_err=None):
+        return self.law(y_err).cdf(y_new)
 
     def convergence(self):
         return SimpleNamespace(ok=not self.failures, failures=self.failures)

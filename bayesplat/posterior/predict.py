@@ -112,19 +112,36 @@ def _averages(
     return jax.lax.map(lambda value: functions(component, jnp.asarray(x).at[:, j].set(value)).mean(1), at).T
 
 
-def score(
+def log_predictive_density(
     components: tuple[Component, ...],
     x: Float[np.ndarray, "m d"],
     y: Float[np.ndarray, " m"],
     error: Float[np.ndarray, " m"] | None = None,
-) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
-    """Log p(y | data) and P(y' <= y | data) at every row: means over draws, standardised output."""
+) -> Float[np.ndarray, " m"]:
+    """Log p(y | data) at every row: the log of the mean density over draws, standardised output."""
+    return _at_rows(_log_density, components, x, y, error)
+
+
+def cdf(
+    components: tuple[Component, ...],
+    x: Float[np.ndarray, "m d"],
+    y: Float[np.ndarray, " m"],
+    error: Float[np.ndarray, " m"] | None = None,
+) -> Float[np.ndarray, " m"]:
+    """P(y' <= y | data) at every row: the mean distribution function over draws, standardised output."""
+    return _at_rows(_cdf, components, x, y, error)
+
+
+def _at_rows(
+    value: Callable[..., Float[AnyArray, " m"]],
+    components: tuple[Component, ...],
+    x: Float[np.ndarray, "m d"],
+    y: Float[np.ndarray, " m"],
+    error: Float[np.ndarray, " m"] | None,
+) -> Float[np.ndarray, " m"]:
     columns = (_columns(one, len(x), components) for one in (y, error))
-    scores = [_score(components, *block) for block in zip(_blocks(x, components), *columns, strict=True)]
-    log_density, below = (
-        np.concatenate([np.asarray(one) for one in part])[: len(x)] for part in zip(*scores, strict=True)
-    )
-    return log_density, below
+    blocks = zip(_blocks(x, components), *columns, strict=True)
+    return np.concatenate([np.asarray(value(components, *block)) for block in blocks])[: len(x)]
 
 
 def _rows(components: tuple[Component, ...]) -> int:
@@ -174,16 +191,26 @@ class Law(NamedTuple):
     sd: Float[AnyArray, "s m"]  # scale of the noise
     error: Float[AnyArray, " m"] | None  # known sd of their measurement
 
-    def at(self, y: Float[AnyArray, " m"]) -> tuple[Float[AnyArray, "s m"], Float[AnyArray, "s m"]]:
-        """Log density and distribution function at y."""
+    def log_density(self, y: Float[AnyArray, " m"]) -> Float[AnyArray, "s m"]:
+        """Log density at y."""
         if self.error is None:
-            given = y[None, :], self.f, self.sd
-            return self.likelihood.log_density(*given), self.likelihood.cdf(*given)
+            return self.likelihood.log_density(y[None, :], self.f, self.sd)
+        return self._with_error(y, 0)
+
+    def cdf(self, y: Float[AnyArray, " m"]) -> Float[AnyArray, "s m"]:
+        """Distribution function at y."""
+        if self.error is None:
+            return self.likelihood.cdf(y[None, :], self.f, self.sd)
+        return self._with_error(y, 1)
+
+    def _with_error(self, y: Float[AnyArray, " m"], part: int) -> Float[AnyArray, "s m"]:
+        """The same where a Gaussian error adds to the noise: log density (part 0) or distribution function (1)."""
+        assert self.error is not None
         variance = self.error**2
 
-        def one(draw: tuple[AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray]:
+        def one(draw: tuple[AnyArray, AnyArray]) -> AnyArray:
             f, sd = draw
-            return self.likelihood.log_predictive(y, f, variance, sd)
+            return self.likelihood.log_predictive(y, f, variance, sd)[part]
 
         return jax.lax.map(one, (self.f, self.sd), batch_size=16)
 
@@ -201,14 +228,24 @@ def _laws(
 
 
 @eqx.filter_jit
-def _score(
+def _log_density(
     components: tuple[Component, ...],
     x: Float[AnyArray, "m d"],
     y: Float[AnyArray, " m"],
     error: Float[AnyArray, " m"] | None,
-) -> tuple[Float[AnyArray, " m"], Float[AnyArray, " m"]]:
-    log_density, below = map(jnp.concatenate, zip(*[law.at(y) for law in _laws(components, x, error)], strict=True))
-    return logsumexp(log_density, 0) - jnp.log(log_density.shape[0]), below.mean(0)
+) -> Float[AnyArray, " m"]:
+    log_density = jnp.concatenate([law.log_density(y) for law in _laws(components, x, error)])
+    return logsumexp(log_density, 0) - jnp.log(log_density.shape[0])
+
+
+@eqx.filter_jit
+def _cdf(
+    components: tuple[Component, ...],
+    x: Float[AnyArray, "m d"],
+    y: Float[AnyArray, " m"],
+    error: Float[AnyArray, " m"] | None,
+) -> Float[AnyArray, " m"]:
+    return jnp.concatenate([law.cdf(y) for law in _laws(components, x, error)]).mean(0)
 
 
 @eqx.filter_jit
@@ -225,7 +262,7 @@ def _observation(
     mean, variance = f.mean(0), f.var(0) + scatter.mean(0)
 
     def below(y: AnyArray) -> AnyArray:
-        return jnp.concatenate([law.at(y)[1] for law in laws]).mean(0)
+        return jnp.concatenate([law.cdf(y) for law in laws]).mean(0)
 
     def quantile(prob: float) -> Float[AnyArray, " m"]:
         def halve(_: object, ends: tuple[AnyArray, AnyArray]) -> tuple[AnyArray, AnyArray]:

@@ -5,7 +5,6 @@ import struct
 from io import BytesIO
 from typing import NamedTuple
 
-from bayesplat.diagnostics.convert import group
 from bayesplat.report.findings import Findings
 from bayesplat.report.markup import Html, paragraph, tag
 from bayesplat.report.wording import interval, listed
@@ -46,10 +45,10 @@ def _png(found: Findings, kind: str) -> bytes:
 
 def _bands(found: Findings) -> Words:
     *inputs, output = found.post.names
-    y = group(found.post.data, "observed_data")["y"].values
-    seen = f"{found.n} data with {output} from {interval(float(y.min()), float(y.max()), 3)}"
+    table = found.post.table
+    seen = f"{found.n} data with {output} from {interval(float(table.y.min()), float(table.y.max()), 3)}"
     if len(inputs) == 1:
-        bars = "" if found.post.table.y_err is None else ", with bars of one sd of their known errors"
+        bars = "" if table.y_err is None else ", with bars of one sd of their known errors"
         return Words(
             "Figure 1",
             f"{seen}, against {inputs[0]}, with the posterior mean of f, its bands, and the interval of new data.",

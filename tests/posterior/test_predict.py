@@ -11,7 +11,7 @@ from tables import LIKELIHOODS
 from bayesplat.likelihoods import FLOOR, noise_field
 from bayesplat.measure import SplatMeasure
 from bayesplat.mothers import Gaussian
-from bayesplat.posterior.predict import Component, Sample, partial_dependence, predict, score
+from bayesplat.posterior.predict import Component, Sample, cdf, log_predictive_density, partial_dependence, predict
 from bayesplat.priors import Ridge
 from bayesplat.specification import Specification
 
@@ -113,7 +113,7 @@ def test_simulated_observations_fall_into_the_intervals_as_often_as_promised(obs
 @likelihoods
 def test_log_predictive_density_is_that_of_the_mixture(f, sd, name, x64):
     y = f.mean(0) + np.random.default_rng(2).normal(size=M)
-    found, _ = score(alone(name), X, y)
+    found = log_predictive_density(alone(name), X, y)
     expected = special.logsumexp(law(name, f, sd).logpdf(y), 0) - np.log(S)
     np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9)
     assert not np.allclose(found, special.logsumexp(law(name, f, 1.01 * sd).logpdf(y), 0) - np.log(S), atol=1e-4)
@@ -122,7 +122,7 @@ def test_log_predictive_density_is_that_of_the_mixture(f, sd, name, x64):
 @likelihoods
 def test_the_distribution_function_is_that_of_the_mixture(f, sd, name, x64):
     y = f.mean(0) + np.random.default_rng(2).normal(size=M)
-    np.testing.assert_allclose(score(alone(name), X, y)[1], law(name, f, sd).cdf(y).mean(0), atol=1e-9)
+    np.testing.assert_allclose(cdf(alone(name), X, y), law(name, f, sd).cdf(y).mean(0), atol=1e-9)
 
 
 ERROR = RNG.uniform(0.1, 1.5, size=M)
@@ -144,11 +144,11 @@ def test_known_errors_add_to_the_noise_of_new_observations(f, sd, name, x64):
     y = f.mean(0) + np.random.default_rng(4).normal(size=M)
     log_density, below = with_errors(name, f, sd, y)
     rows = log_density.shape[1]
-    found = score(alone(name), X, y, ERROR)
+    found = log_predictive_density(alone(name), X, y, ERROR), cdf(alone(name), X, y, ERROR)
     np.testing.assert_allclose(found[0][:rows], special.logsumexp(log_density, 0) - np.log(S), atol=2e-3)
     np.testing.assert_allclose(found[1][:rows], below.mean(0), atol=1e-3)
     # a fault: errors forgotten
-    assert np.abs(score(alone(name), X, y)[0] - found[0])[:rows].max() > 0.1
+    assert np.abs(log_predictive_density(alone(name), X, y) - found[0])[:rows].max() > 0.1
 
 
 @likelihoods
@@ -158,7 +158,7 @@ def test_intervals_of_new_observations_with_known_errors_hold_their_probability(
     variance = f.var(0) + law(name, f, sd).var().mean(0) + ERROR**2
     np.testing.assert_allclose(found.sd, np.sqrt(variance)[rows], rtol=1e-8)
     for end, share in ((found.lower, (1 - PROB) / 2), (found.upper, (1 + PROB) / 2)):
-        np.testing.assert_allclose(score(alone(name), X[rows], end, ERROR[rows])[1], share, atol=1e-8)
+        np.testing.assert_allclose(cdf(alone(name), X[rows], end, ERROR[rows]), share, atol=1e-8)
 
 
 ROWS = {
@@ -183,8 +183,8 @@ def test_rows_are_predicted_whatever_their_company(observed, kind, rows, x64):
 @pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS.keys())
 def test_rows_are_scored_whatever_their_company(rows, x64):
     only, y = alone("varying normal"), np.random.default_rng(2).normal(size=M)
-    whole, _ = score(only, X, y)
-    part, _ = score(only, X[rows], y[rows])
+    whole = log_predictive_density(only, X, y)
+    part = log_predictive_density(only, X[rows], y[rows])
     np.testing.assert_allclose(part, whole[rows], rtol=1e-10)
 
 
@@ -260,4 +260,4 @@ def test_the_density_of_a_mixture_is_the_mean_over_all_draws(mixed, f, sd, x64):
     y = f.mean(0) + np.random.default_rng(2).normal(size=M)
     each = np.concatenate([law.logpdf(y) for law in mixed_laws(f, sd)])
     expected = special.logsumexp(each, 0) - np.log(S + FEW)
-    np.testing.assert_allclose(score(mixed, X, y)[0], expected, rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(log_predictive_density(mixed, X, y), expected, rtol=1e-8, atol=1e-9)

@@ -8,8 +8,11 @@ import numpy as np
 import numpyro
 import pytest
 from numpyro.infer.util import log_density
+from statistical import P_VALUE, mean_p_value
 
 import bayesplat as bs
+from bayesplat import collapsed
+from bayesplat.model import with_trend
 from bayesplat.priors.sites import draw
 
 X, Y = made_up.bump()
@@ -47,6 +50,48 @@ def test_with_a_key_f_is_drawn_at_the_data(term, x64):
     trace = numpyro.handlers.trace(numpyro.handlers.seed(term, 0)).get_trace()
     assert trace["f"]["value"].shape == (len(X),)
     assert set(term.problem.sites()) < set(trace)
+
+
+def moment_p_values(f, mean, variance):
+    """P-values of draws (s, n) against the mean and the variance of a normal distribution at every datum."""
+    return mean_p_value(f, mean), mean_p_value((np.asarray(f) - mean) ** 2, variance)
+
+
+def drawn(program, values, keys=1000):
+    """Draws (s, n) of the site "f" of a program at these values of its other sites."""
+    fixed = numpyro.handlers.substitute(program, values)
+
+    def one(key):
+        return numpyro.handlers.trace(numpyro.handlers.seed(fixed, key)).get_trace()["f"]["value"]
+
+    return np.asarray(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(1), keys)))
+
+
+def test_draws_of_f_with_a_key_have_the_posterior_moments_given_the_sites(term, x64):
+    values = draw(term.problem.sites(), jax.random.key(0))
+    system, columns = term.problem.factor(values), term.problem.features(term.problem.geometry(values))
+    half = np.linalg.solve(system.chol, (columns * system.scales).T)  # the covariance of the coefficients is S M^-1 S
+    sd = term.scaling.sd
+    mean = term.scaling.mean + sd * columns @ collapsed.mean_coefficients(system)
+    variance = sd**2 * np.sum(half**2, 0)
+    found = drawn(term, values)
+    assert min(moment_p_values(found, mean, variance)) > P_VALUE
+    assert moment_p_values(found + 0.3 * np.sqrt(variance), mean, variance)[0] < P_VALUE
+    assert moment_p_values(mean + 1.2 * (found - mean), mean, variance)[1] < P_VALUE
+
+
+def test_a_function_has_the_prior_moments_given_the_sites(term, x64):
+    values = draw(term.problem.sites(), jax.random.key(0))
+
+    def program():
+        numpyro.deterministic("f", term.function()(jnp.asarray(X[:, None])))
+
+    problem, sd = term.problem, term.scaling.sd
+    scales = with_trend(problem.spec.prior.scales(values, problem.context, values["sigma"]), MODEL.n_splats + 2)
+    variance = sd**2 * np.sum((problem.features(problem.geometry(values)) * scales) ** 2, 1)
+    found = drawn(program, values)
+    assert min(moment_p_values(found, term.scaling.mean, variance)) > P_VALUE
+    assert moment_p_values(1.2 * found, 1.2 * term.scaling.mean, variance)[1] < P_VALUE
 
 
 def test_a_function_is_a_pytree_under_jit_vmap_and_grad(term, x64):

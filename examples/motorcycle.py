@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.stats import norm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
@@ -97,8 +98,10 @@ def figures(out: Path, quick: bool) -> None:
     """Fit once, to all data (quick: without the first fold), and draw the bands and the splats."""
     x, y, fold = data_and_folds(quick)
     used = fold > 0 if quick else slice(None)
+    data = bs.datasets.motorcycle()
+    named_x, named_y = pd.Series(x[used], name=data.x_name), pd.Series(y[used], name=data.y_name)
     budget = {"chains": 2, "warmup": 25, "draws": 25} if quick else {"chains": 4, "warmup": 500, "draws": 1000}
-    post = splat_model("varying").sample(x[used], y[used], **budget)
+    post = splat_model("varying").sample(named_x, named_y, **budget)
     print(post.convergence(), post.overfitting(), sep="\n")
     out.mkdir(parents=True, exist_ok=True)
     for name, figure in {"bands": bs.plots.bands(post), "splats": bs.plots.splats(post)}.items():

@@ -141,11 +141,12 @@ def draw(rows: pd.DataFrame, out: Path) -> None:
     with figure.sheet(out / "cost.png", 9.0, 4.2, columns=2) as (left, right):
         for colour, (k, group) in zip(figure.style.CYCLE, rows.groupby("k"), strict=False):
             left.plot(group.n, group.seconds, "o-", color=colour, label=f"k = {k}")
-            left.plot(group.n, group.floor, ":", color=colour, label=f"k = {k}, floor")
+            left.plot(group.n, group.floor, ":", color=colour)
             right.plot(group.n, group.working_gb, "o-", color=colour)
             right.plot(group.n, group.matrix_gb, ":", color=colour)
+        left.plot([], [], ":", color=figure.style.GREY, label="floors: exponentials and products; one n x k matrix")
         left.set(xscale="log", yscale="log", xlabel="n", ylabel="seconds")
-        right.set(xscale="log", yscale="log", xlabel="n", ylabel="working memory, GB (dotted: one n x k matrix)")
+        right.set(xscale="log", yscale="log", xlabel="n", ylabel="working memory, GB")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 from table import MEAN, OURS, PAPER
 
 from bayesplat.plots import style
@@ -38,11 +38,15 @@ def strip(ax: Axes, fits: pd.DataFrame, value: str = "mse") -> None:
     labels = []
     for row, ((method, k), group) in enumerate(fits.groupby(["method", "k"], sort=False, dropna=False)):
         colour = COLOURS.get(str(method), style.GREY)
-        labels.append(str(method) if pd.isna(k) else f"{method}, {k}")
+        labels.append(str(method) if pd.isna(k) else f"{method}, k = {k}")
         ax.plot(group[value], np.full(len(group), row), "o", ms=4, mew=0, alpha=0.5, color=colour)
         ax.plot(group[value].median(), row, "|", ms=11, mew=2, color=colour)
     ax.set(xscale="log", yticks=range(len(labels)), yticklabels=labels, xlabel="MSE")
-    ax.xaxis.set_minor_formatter(NullFormatter())  # beside less than a decade they run into each other
+    low, high = ax.get_xlim()
+    if high < 100 * low:  # hardly a power of ten: name those between too, but not all, which run into each other
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.invert_yaxis()
     ax.grid(axis="x", color=style.PALE, linewidth=0.5)
 

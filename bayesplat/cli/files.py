@@ -18,7 +18,7 @@ PARQUET = (".parquet", ".pq")
 MISSING = {"", "na", "n/a", "nan", "null", "none"}
 """Cells that mean a missing value, in lower case."""
 
-COMMAS = "; save it with commas between cells and points in decimals"
+COMMAS = "; save it with commas between cells, points in decimals and nothing above the header"
 """What to do about a file whose cells are not apart as those of CSV are."""
 
 

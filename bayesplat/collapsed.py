@@ -21,7 +21,7 @@ from bayesplat._typing import AnyArray, Key
 class Weighted(NamedTuple):
     """Features and y in units of the noise, with their inner products: all that a factor needs besides the scales."""
 
-    features: Float[jax.Array, "n r"]  # rows of missing data are 0
+    features: Float[jax.Array, "r n"]  # a row for each, along memory; 0 where data are missing
     residual: Float[jax.Array, " n"]
     gram: Float[jax.Array, "r r"]
     slope: Float[jax.Array, " r"]  # inner products with the residual
@@ -40,7 +40,7 @@ class Collapsed(NamedTuple):
     @property
     def W(self) -> Float[AnyArray, "n r"]:
         """Whitened features; rows of missing data are 0."""
-        return self.weighted.features * self.scales
+        return self.weighted.features.T * self.scales
 
     @property
     def residual(self) -> Float[AnyArray, " n"]:
@@ -67,14 +67,14 @@ def weigh(
     """Features and y in units of the noise; cost O(n r^2)."""
     weight = observed / sd
     columns, residual = jnp.asarray(features * weight[:, None]), jnp.asarray(y * weight)
-    return Weighted(columns, residual, columns.T @ columns, residual @ columns, sd, observed)
+    return Weighted(columns.T, residual, columns.T @ columns, residual @ columns, sd, observed)
 
 
 def with_column(weighted: Weighted, slot: Int[AnyArray, ""], column: Float[AnyArray, " n"]) -> Weighted:
     """The same with another feature in one slot; cost O(n r)."""
     new = column * (weighted.observed / weighted.sd)
-    features = weighted.features.at[:, slot].set(new)
-    inner = new @ features
+    inner = (weighted.features @ new).at[slot].set(new @ new)
+    features = weighted.features.at[slot].set(new)
     gram = weighted.gram.at[slot].set(inner).at[:, slot].set(inner)
     slope = weighted.slope.at[slot].set(new @ weighted.residual)
     return weighted._replace(features=features, gram=gram, slope=slope)
@@ -107,7 +107,7 @@ def _cholesky(
 def log_density(c: Collapsed) -> Float[AnyArray, ""]:
     """Log N(y; 0, C) over the observed data."""
     constant = jnp.sum(c.observed * (jnp.log(c.sd) + 0.5 * np.log(2 * np.pi)))
-    return _log_normal(c.weighted.features, c.residual, c.scales) - constant
+    return _log_normal(c.weighted.features.T, c.residual, c.scales) - constant
 
 
 @jax.custom_vjp

@@ -1,7 +1,8 @@
-"""Time of the sampler's parts on the motorcycle data: `uv run pytest tests/benchmarks -o addopts=""`.
+"""Time of the sampler's parts on three data sets: `uv run pytest tests/benchmarks -o addopts=""`.
 
-Floors at n = 133, k = 10, one core: 1,330 exponentials (7 us) and 32 kflop (about 8 us) for one log density, twice to
-three times that with its gradient; 8,500 exponentials (43 us) and 190 kflop for the pool of one splat at 64 candidates.
+Floors on one core at 0.2 G exponentials and 4 Gflop a second: at n = 133, k = 10 1,330 exponentials (7 us) and 32 kflop
+(8 us) for one log density, twice to three times that with its gradient; 8,500 exponentials (43 us) and 190 kflop for
+the pool of one splat at 64 candidates. At n = 1000, k = 30 23 and 60 times as much for density and gradient.
 """
 
 import jax
@@ -14,20 +15,29 @@ from bayesplat.model import bind
 from bayesplat.posterior.interweave import interweave
 from bayesplat.posterior.nuts import Settings
 from bayesplat.posterior.program import potential
+from bayesplat.posterior.slide import slide
 from bayesplat.posterior.teleport import teleport
 from bayesplat.priors.sites import draw, unconstrain, unflatten
 from bayesplat.scaling import fit_scaling
 
-REPEATS = 200
+REPEATS = 50
 """Calls inside one compiled loop, so that what is timed is not the call from Python."""
 
 
-@pytest.fixture(scope="module")
-def problem():
-    data = bs.datasets.motorcycle()
-    spec = bs.SplatModel(10, prior=bs.RegularizedHorseshoe(n_active=4))
-    scaling = fit_scaling(data.x[:, None], data.y)
-    x, y = np.asarray(scaling.to_box(data.x[:, None])), np.asarray(scaling.to_standard(data.y))
+PRIOR = bs.RegularizedHorseshoe(n_active=4)
+CASES = {
+    "motorcycle": (bs.SplatModel(10, prior=PRIOR), bs.datasets.motorcycle),
+    "wave": (bs.SplatModel(30, prior=PRIOR), lambda: bs.datasets.simulate("chirp", n=1000)),
+    "blocks": (bs.SplatModel(32, prior=PRIOR, mother=bs.mothers.Box(1024)), lambda: bs.datasets.simulate("blocks")),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def problem(request):
+    spec, load = CASES[request.param]
+    data = load()
+    scaling = fit_scaling(data.x.reshape(-1, 1), data.y)
+    x, y = np.asarray(scaling.to_box(data.x.reshape(-1, 1))), np.asarray(scaling.to_standard(data.y))
     with jax.enable_x64(True):
         return bind(spec, x, y, spec.likelihood.field(x))
 
@@ -61,6 +71,12 @@ def test_gradient(benchmark, problem, values):
 @pytest.mark.parametrize("pool", [16, Settings().pool, 64])
 def test_teleports_of_all_splats(benchmark, problem, values, pool):
     benchmark(repeated(lambda values, key: teleport(problem, values, key, pool)[0], values))
+
+
+def test_slides_of_all_splats(benchmark, problem, values):
+    if not problem.spec.mother.sharp:
+        pytest.skip("only sharp splats slide")
+    benchmark(repeated(lambda values, key: slide(problem, values, key, Settings().pool), values))
 
 
 def test_interweaving(benchmark, problem, values):

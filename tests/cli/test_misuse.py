@@ -59,9 +59,12 @@ MISUSE = [
     (FIT.format(csv="tabs.csv"), "save it with commas between cells"),
     (
         FIT.format(csv="commas.csv"),
-        "more cells than its header has names; save it with commas between cells and points",
+        "more cells than its header has names; save it with commas between cells, points",
     ),
-    (FIT.format(csv="somecommas.csv"), "saw 2); save it with commas between cells, points in decimals and nothing above"),
+    (
+        FIT.format(csv="somecommas.csv"),
+        "saw 2); save it with commas between cells, points in decimals and nothing above",
+    ),
     (FIT.format(csv="binary.csv"), "cannot be read as CSV"),
     (FIT.format(csv="only.csv"), "at least one input"),
     (FIT.format(csv="index.csv"), "without a name"),

@@ -118,7 +118,8 @@ def draw(frames: dict[str, pd.DataFrame], fits: dict[str, dict], options: argpar
             for method in (PAPER, OURS):
                 values = fits[name][method, options.sizes[-1]].predict(task.grid[:, None])
                 top.plot(task.grid, values, color=figure.COLOURS[method], label=f"{method}, {options.sizes[-1]} splats")
-            top.set(title=task.title.format(n=len(data.x)), xlabel="x")
+            top.set_title(task.title.format(n=len(data.x)), fontsize="medium")
+            top.set_xlabel("x")
             figure.strip(below, frames[name])
 
 

@@ -1,8 +1,8 @@
 """Time of the sampler's parts on three data sets: `uv run pytest tests/benchmarks -o addopts=""`.
 
-Floors on one core at 0.2 G exponentials and 4 Gflop a second: at n = 133, k = 10 1,330 exponentials (7 us) and 32 kflop
-(8 us) for one log density, twice to three times that with its gradient; 8,500 exponentials (43 us) and 190 kflop for
-the pool of one splat at 64 candidates. At n = 1000, k = 30 23 and 60 times as much for density and gradient.
+Floors on one core at 1.1e9 exponentials and 1.2e11 flops a second (docs/paper/cost.md), for the n k exponentials and
+4 n r^2 flops of a gradient: 2 us (n = 133, k = 10), 59 us (n = 1000, k = 30) and 33 us (n = 512, k = 32). For 32
+candidates for the place of every splat, k times 32 n exponentials and 64 n r flops: 0.05, 1.4 and 0.8 ms.
 """
 
 import jax

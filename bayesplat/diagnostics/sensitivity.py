@@ -55,8 +55,10 @@ def sensitivity(tree: "xr.DataTree") -> "pd.DataFrame":
             (log_prior[name].values for name in names if name in log_prior), np.zeros(log_prior.sizes["sample"])
         )
         rows[block] = _psense(judged, "log_prior", total)
-    log_likelihood = pooled(tree, "log_likelihood")["y"].sum("obs").values
-    return pd.DataFrame({**rows, "likelihood": _psense(judged, "log_likelihood", log_likelihood)}).T
+    each = pooled(tree, "log_likelihood")["y"]
+    # NumPy's sums and means: xarray's set filters of warnings, which belong to the whole process, on every call
+    total = each.values.sum(each.get_axis_num("obs"))
+    return pd.DataFrame({**rows, "likelihood": _psense(judged, "log_likelihood", total)}).T
 
 
 def notes(table: "pd.DataFrame") -> tuple[str, ...]:
@@ -91,4 +93,4 @@ def _psense(judged: dict[str, np.ndarray], name: str, log_density: np.ndarray) -
     with _library, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         found = psense(tree, group=name.removeprefix("log_"))
-    return {key: float(found[key].mean()) for key in judged}
+    return {key: float(np.mean(found[key].values)) for key in judged}

@@ -93,6 +93,16 @@ def test_every_site_of_a_model_is_in_one_block_or_unscaled_on_purpose(prior, lik
     assert sites <= set(places)
 
 
+@pytest.fixture
+def threads_take_turns_often():
+    """Threads trade places after every few steps: what they trip over in one run of a thousand they do in every run."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("threads_take_turns_often")
 def test_threads_that_judge_at_once_leave_output_and_warnings_alone():
     tree = conjugate(0.0, 1.0, 1.0, "tau")
     sensitivity(tree)  # the library, when it is loaded, adds filters of its own

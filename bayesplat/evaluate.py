@@ -90,10 +90,12 @@ def sum_over_rows(
 
     The summand must be 0 where the weight is. Memory grows with a block, never with n k, for gradients too.
     """
-    n, size = rows[0].shape[0], max(1, entries // k)
-    if n <= size:
+    n = rows[0].shape[0]
+    blocks = -(-n // max(1, entries // k))
+    if blocks == 1:
         return summand(*rows)
 
+    size = -(-n // blocks)  # all blocks alike, so that little is padded
     x, weight, *rest = jax.tree.map(lambda leaf: _blocks(leaf, size), rows)
     weight = jnp.where(jnp.arange(weight.size).reshape(weight.shape) < n, weight, 0.0)
     parts = jax.lax.map(jax.checkpoint(lambda block: summand(*block)), (x, weight, *rest))

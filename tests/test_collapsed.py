@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from statistical import P_VALUE, law_p_value, mean_p_value
 
-from bayesplat import collapsed
+from bayesplat import collapsed, evaluate
 
 RNG = np.random.default_rng(0)
 N, R, EXTRA = 9, 4, 3
@@ -261,6 +261,36 @@ def test_many_data_with_tiny_noise_keep_all_digits_of_a_nat(x64):
     naive = -0.5 * (n * np.log(2 * np.pi * TINY**2) + log_det + differences)
     assert abs(collapsed.log_density(c) - exact) < 1e-6
     assert abs(naive - exact) > 1e-3
+
+
+@pytest.mark.parametrize("sd", [0.3, TINY])
+@pytest.mark.parametrize("scales", [[1.0, 0.5, 2.0], [1.0, 0.0, 2.0]], ids=["all live", "one dead"])
+def test_blocks_of_rows_give_the_density_its_gradient_and_moments(sd, scales, x64):
+    n = 50_000
+    x = jnp.linspace(0, 1, n)
+    weight, y = jnp.where(jnp.arange(n) % 7 == 2, 0.0, 1 / sd), jnp.sin(6 * x) + sd * jnp.cos(1e5 * x)
+
+    def weighted(at):
+        return lambda x, weight, y: (jnp.exp(-0.5 * ((x[:, None] - at) / 0.3) ** 2) * weight[:, None], y * weight)
+
+    def in_blocks(at, scales, y):
+        value, factor = collapsed.density_in_blocks(weighted(at), (x, weight, y), scales)
+        return value + jnp.sum(collapsed.second_moments(factor)), value
+
+    def at_once(at, scales, y):
+        ones = jnp.ones(n)
+        c = collapsed.factor(weighted(at)(x, weight, y)[0], scales, y * weight, ones, ones)
+        value = collapsed.log_density(c) + collapsed.log_volume(ones, ones)
+        return value + jnp.sum(collapsed.second_moments(c)), value
+
+    args = jnp.array([0.1, 0.4, 0.8]), jnp.array(scales), y
+    assert n * len(scales) > 2 * evaluate._SUM_ENTRIES  # more than two blocks
+    (blocks, gradient), (whole, expected) = (
+        jax.jit(jax.value_and_grad(one, (0, 1, 2), has_aux=True))(*args) for one in (in_blocks, at_once)
+    )
+    np.testing.assert_allclose(blocks[1], whole[1], rtol=1e-13, atol=1e-6)
+    for found, part in zip(gradient, expected, strict=True):
+        np.testing.assert_allclose(found, part, rtol=0, atol=1e-8 * np.abs(part).max())
 
 
 def test_tiny_noise_keeps_leave_one_out(compiled):

@@ -91,6 +91,33 @@ def test_gradient_equals_finite_differences(compiled):
         np.testing.assert_allclose(np.sum(gradient[site] * direction), (up - down) / (2 * step), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("trend", TRENDS)
+def test_blocks_of_rows_change_no_density(trend, monkeypatch, x64):
+    x, y = RNG.uniform(size=(20_000, D)), RNG.normal(size=20_000)
+    problem = bound("horseshoe", "varying normal", x=x, y=np.where(x[:, 0] < 0.1, np.nan, y), trend=trend)
+    position = random_position(problem)
+
+    def density():
+        return jax.jit(jax.value_and_grad(lambda position: potential(problem, position)))(position)
+
+    values = []
+    for entries in (10**9, 1):
+        monkeypatch.setattr(model, "IN_CACHE", entries)
+        values.append(density())
+    (whole, expected), (blocks, gradient) = values
+    np.testing.assert_allclose(blocks, whole, rtol=1e-12)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), gradient, expected)
+
+
+def test_memory_of_a_gradient_does_not_grow_with_the_features(x64):
+    n, k = 100_000, 40
+    x, y = RNG.uniform(size=(n, D)), RNG.normal(size=n)
+    problem = model.bind(model.Specification(k), x, y, Normal().field(x))
+    start = {name: jnp.zeros(prior.shape()) for name, prior in problem.sites().items()}
+    compiled = jax.jit(jax.grad(lambda position: potential(problem, position))).lower(start).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 8 * n * k
+
+
 def test_gradient_stays_finite_far_from_the_bulk(compiled):
     problem, value_and_grad = compiled
     for seed in range(5):

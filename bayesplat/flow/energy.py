@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Sites
-from bayesplat.collapsed import Collapsed
+from bayesplat.collapsed import Collapsed, Factor
 from bayesplat.flow.position import Particles, Position, geometry
 from bayesplat.model import Problem, with_trend
 from bayesplat.mothers import Mother
@@ -88,6 +88,12 @@ class Energy(eqx.Module):
         problem, columns = self.problem, self.problem.features(at)
         scales = with_trend(jnp.where(live, self.scale(position), 0.0), columns.shape[1])
         return collapsed.factor(columns, scales, problem.y, self.data_sd(position), problem.observed)
+
+    def density(
+        self, at: Geometry, position: Position, live: Bool[AnyArray, " k"]
+    ) -> tuple[Float[AnyArray, ""], Factor]:
+        """Log density of the data, amplitudes integrated out, and what the data say of these."""
+        return self.problem.density(at, jnp.where(live, self.scale(position), 0.0), self.data_sd(position))
 
     def residual(self, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, " n_plus_r"]:
         """Residuals and amplitudes in their sds: half their sum of squares is the energy's data term."""

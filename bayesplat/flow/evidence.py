@@ -32,11 +32,11 @@ class NegLogEvidence(Energy):
     def value(self, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, ""]:
         """The energy."""
         at = geometry(self.problem, position)
-        system = self.system_at(at, position, live)
-        cost = information(self, position, at, collapsed.second_moments(system)[: live.size])
+        log_likelihood, factor = self.density(at, position, live)
+        cost = information(self, position, at, collapsed.second_moments(factor)[: live.size])
         per_splat = log_prior(self.problem, particles(position), position) - cost
         return -(
-            collapsed.log_density(system)
+            log_likelihood
             + jnp.sum(jnp.where(live, per_splat, 0.0))
             + self._log_shared(position)
             + self.problem.spec.prior.log_penalty(at.A, at.b)

@@ -21,11 +21,11 @@ class NegLogJoint(NegLogEvidence):
     def value(self, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, ""]:
         """The energy."""
         at = geometry(self.problem, position)
-        system = self.system_at(at, position, live)
+        log_likelihood, factor = self.density(at, position, live)
         per_splat = jnp.where(live, log_prior(self.problem, particles(position), position), 0.0)
-        log_determinant = jnp.sum(jnp.log(jnp.diagonal(system.chol)))
+        log_determinant = jnp.sum(jnp.log(jnp.diagonal(factor.chol)))
         return -(
-            collapsed.log_density(system)
+            log_likelihood
             + log_determinant
             + jnp.sum(per_splat)
             + self._log_shared(position)

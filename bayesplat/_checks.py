@@ -1,5 +1,7 @@
 """Every refusal of the package: one clear sentence with what was expected, what came, and what to do."""
 
+from typing import cast
+
 import numpy as np
 
 
@@ -11,6 +13,12 @@ def require(condition: bool, message: str) -> None:
     """Raise `BayesplatError` with `message` unless `condition` holds."""
     if not condition:
         raise BayesplatError(message)
+
+
+def expect[T](value: object, kind: type[T], hint: str) -> T:
+    """Return `value` if it is of this kind, or refuse it."""
+    require(isinstance(value, kind), f"Expected {hint}, got {type(value).__name__}.")
+    return cast(T, value)
 
 
 def positive_int(name: str, value: object) -> int:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from bayesplat._checks import expect
 from bayesplat._lazy import pd
 from bayesplat.diagnostics.overfitting import ACTIVE
-from bayesplat.regression import PriorPredictive, SplatModel
+from bayesplat.regression import SplatModel
+from bayesplat.results import PriorPredictive
 from bayesplat.tables import as_data
 
 NEXT = "Look at draws with plots.prior(advice.prior); if none could be your data, change the prior before you fit."
@@ -40,8 +42,9 @@ def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 4
     Of y only the mean, the sd and which are missing are used, not its shape: looking at the advice does
     not use the data twice. Raises BayesplatError for data that cannot be used.
     """
-    data, model = as_data(x, y), model if model is not None else SplatModel()
-    prior = model.prior_predictive(data.x, draws, seed, data.y)
+    data, model = as_data(x, y), SplatModel() if model is None else model
+    expect(model, SplatModel, "`model` to be a SplatModel")
+    prior = model.prior_predictive(x, draws, seed, y)
     sd, inputs, output = float(np.nanstd(data.y)), data.names[:-1], data.names[-1]
     active = prior.contribution > ACTIVE * sd  # a peak counts by the same measure
     rows = {

@@ -11,12 +11,15 @@ from bayesplat._typing import Device
 from bayesplat.devices import choose_device, inference, make_room
 from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Problem, bind
-from bayesplat.scaling import Scaling, fit_scaling
+from bayesplat.scaling import Scaling, constant, fit_scaling, rounding
 from bayesplat.specification import Specification
 from bayesplat.tables import Data, as_data, as_inputs
 
 LARGE = 1.5
 """Known errors so many times the spread of y are odd: they are a part of it."""
+
+COARSE = 250
+"""An input whose range is so few times its rounding (`scaling.rounding`) has lost digits."""
 
 
 class Bound(NamedTuple):
@@ -60,13 +63,14 @@ def bind_table(spec: Specification, x: object, y: object, y_err: object = None, 
 def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -> None:
     """One warning for each odd thing that is allowed."""
     n, missing = rows.size, data.y.size - rows.size
-    constant = [name for name, column in zip(data.names, data.x[rows].T, strict=False) if np.ptp(column) == 0]
+    x = data.x[rows]
+    steps = np.where(constant(x), np.inf, np.ptp(x, 0) / rounding(x))
+    still, coarse = (_named(data.names, found) for found in (constant(x), steps < COARSE))
     errors = 0.0 if data.y_err is None else float(np.sqrt(np.mean(data.y_err[rows] ** 2)))
     odd = {
         f"{missing} of {data.y.size} values of y missing: left out of the fit.": missing > 0,
-        f"Input{'s' if len(constant) > 1 else ''} {', '.join(constant)} constant: nothing can be learnt from it.": bool(
-            constant
-        ),
+        f"Input{still} constant: nothing can be learnt from it.": bool(still),
+        f"Input{coarse} stored with too few digits for its range: subtract an offset from it first.": bool(coarse),
         "y is constant: there is nothing to fit but its level.": bool(np.ptp(data.y[rows]) == 0),
         "The known errors are larger than the spread of y: they should be sds, in the units of y.": errors
         > LARGE * scaling.sd,
@@ -76,6 +80,12 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
     for message, holds in odd.items():
         if holds:
             warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def _named(names: tuple[str, ...], found: np.ndarray) -> str:
+    """The inputs found, after the word Input: nothing, " a", or "s a, b"."""
+    chosen = [name for name, one in zip(names, found, strict=False) if one]
+    return f"{'s' if len(chosen) > 1 else ''} {', '.join(chosen)}" if chosen else ""
 
 
 def unit_outputs(x: object) -> Float[np.ndarray, " n"]:

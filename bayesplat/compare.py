@@ -133,15 +133,15 @@ def _sketches(posteriors: Mapping[str, Posterior]) -> str:
 
 
 def _verdict(table: "pd.DataFrame", n: int) -> str:
-    best, gaps = repr(table.index[0]), table.iloc[1:]
+    best, gaps = repr(str(table.index[0])), table.iloc[1:]
     bad = int(table["bad_k"].iloc[0])
     if bad > UNTRUSTED * n:
         return (
             f"{best} scores highest, but {bad} of its {n} LOO terms cannot be trusted (bad_k), and they flatter: score "
             "it by reloo or kfold, or set it aside."
         )
-    close = [repr(name) for name in gaps[(-gaps["elpd_diff"] < 4) | (-gaps["elpd_diff"] < 2 * gaps["dse"])].index]
-    doubt = [repr(name) for name in table[table["bad_k"] > 0].index]
+    close = [repr(str(name)) for name in gaps[(-gaps["elpd_diff"] < 4) | (-gaps["elpd_diff"] < 2 * gaps["dse"])].index]
+    doubt = [repr(str(name)) for name in table[table["bad_k"] > 0].index]
     if not close:
         sentence = f"{best} predicts best, by more than the noise in these scores."
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bayesplat._checks import fraction, require
+from bayesplat._checks import expect, fraction, require
 from bayesplat._lazy import pd
 from bayesplat.progress import display
 from bayesplat.regression import SplatModel
@@ -95,6 +95,7 @@ def kfold(
     measurements of y. `sampling` goes to `SplatModel.sample`. Ctrl-C keeps the folds that are done. Raises
     BayesplatError for fewer than two folds, or a fold without the others' data.
     """
+    expect(model, SplatModel, "`model` to be a SplatModel")
     fraction("prob", prob)
     require("checkpoint" not in sampling, "Expected no `checkpoint`: folds would share one folder; leave it out.")
     data = as_data(x, y, y_err)

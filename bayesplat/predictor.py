@@ -2,18 +2,19 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from bayesplat._checks import fraction, one_of, require
 from bayesplat.devices import inference
 from bayesplat.diagnostics.pool import counts, spread
 from bayesplat.posterior import predict as predictions
 from bayesplat.posterior.predict import Component, Prediction
-from bayesplat.scaling import Scaling
+from bayesplat.scaling import Scaling, rounding
 from bayesplat.tables import as_errors, as_inputs, as_output
 
 
@@ -23,6 +24,7 @@ class Predictor(NamedTuple):
     components: tuple[Component, ...]
     scaling: Scaling
     names: tuple[str, ...]  # of the inputs, then of the output
+    still: Bool[np.ndarray, " d"]  # which inputs were constant in the fit
 
     def predict(self, x_new: object, prob: float, kind: str, y_err: object = None) -> Prediction:
         """Mean, sd and equal-tailed interval at new inputs, as `Posterior.predict` says."""
@@ -43,16 +45,20 @@ class Predictor(NamedTuple):
         return self.scaling.mean + self.scaling.sd * drawn
 
     def _inside(self, x_new: object) -> Float[np.ndarray, "m d"]:
-        """New inputs on the unit box; a warning where they are further out than any splat's centre."""
-        x = np.asarray(self.scaling.to_box(as_inputs(x_new, "x_new", self.names[:-1])))
+        """New inputs on the unit box; a warning where the fit knows nothing: further out than any splat's centre."""
+        raw = as_inputs(x_new, "x_new", self.names[:-1])
+        x, low = np.asarray(self.scaling.to_box(raw)), self.scaling.low[None, :]
         margin = max(component.spec.centres.margin for component in self.components)
-        beyond = int(((x < -margin) | (x > 1 + margin)).any(1).sum())
-        if beyond:
-            message = (
-                f"{beyond} of {len(x)} rows of `x_new` lie beyond the data: f returns to the trend there, and its "
-                "bands are too narrow."
-            )
-            warnings.warn(message, UserWarning, stacklevel=4)
+        beyond = ((x < -margin) | (x > 1 + margin)) & ~self.still
+        moved = (np.abs(raw - low) > rounding(low)) & self.still
+        names = ", ".join(name for name, one in zip(self.names, moved.any(0), strict=False) if one)
+        odd = {
+            "lie beyond the data: f returns to the trend there, and its bands are too narrow.": beyond,
+            f"differ from all data in {names}, constant in the fit: nothing is known of f there.": moved,
+        }
+        for message, where in odd.items():
+            if rows := int(where.any(1).sum()):
+                warnings.warn(f"{rows} of {len(x)} rows of `x_new` {message}", UserWarning, stacklevel=4)
         return x
 
     def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
@@ -87,15 +93,30 @@ class Predictor(NamedTuple):
 def mixture(predictors: Sequence[Predictor], weights: Float[np.ndarray, " m"]) -> Predictor:
     """The predictors of several posteriors of the same data as one: each gives its share of all their draws.
 
-    Raises BayesplatError where their units differ.
+    Raises BayesplatError where their inputs differ.
     """
-    scalings = [predictor.scaling for predictor in predictors]
-    same = all(np.allclose(a, b) for scaling in scalings for a, b in zip(scalings[0], scaling, strict=True))
-    require(same, "Expected posteriors of the same data to have the same units; fit them again.")
-    components = [component for predictor in predictors for component in predictor.components]
+    first = predictors[0].scaling
+    same = all(np.array_equal(a, b) for one in predictors for a, b in zip(first[:2], one.scaling[:2], strict=True))
+    require(same, "Expected posteriors of the same inputs; fit them again.")
+    components = [_rescaled(part, each.scaling, first) for each in predictors for part in each.components]
     shares = counts(weights, sum(_size(component) for component in components))
     mixed = tuple(_thinned(each, int(share)) for each, share in zip(components, shares, strict=True) if share)
     return Predictor(mixed, *predictors[0][1:])
+
+
+def _rescaled(component: Component, own: Scaling, common: Scaling) -> Component:
+    """The same posterior by another scaling of y, as models with and without a trend have them: its trend shifts."""
+    ratio, level = own.sd / common.sd, (own.mean - common.mean) / common.sd
+    if (ratio, level) == (1, 0):
+        return component
+    spec, sample, k = component.spec, component.sample, component.spec.n_splats
+    coefficients = np.asarray(sample.coefficients) * ratio
+    if spec.trend == "none":
+        spec, coefficients = replace(spec, trend="constant"), np.pad(coefficients, ((0, 0), (0, 1)))
+    coefficients[:, k] += level
+    # the floor of sigma, 1e-5 sds of y, becomes that of the other sd: far below any noise that matters to a mixture
+    noise = {**sample.noise, "sigma": np.asarray(sample.noise["sigma"]) * ratio}
+    return component._replace(spec=spec, sample=sample._replace(coefficients=coefficients, noise=noise))
 
 
 def _size(component: Component) -> int:

@@ -5,7 +5,7 @@ import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -29,7 +29,7 @@ from bayesplat.posterior.choice import choose, choose_depth, takes_hours
 from bayesplat.posterior.draws import Draw, complete_all, prior_draws
 from bayesplat.posterior.term import SplatTerm
 from bayesplat.progress import display
-from bayesplat.results import Posterior, load_posterior
+from bayesplat.results import Posterior, PriorPredictive, load_posterior
 from bayesplat.sampling import METHODS, Budget, starts_of
 from bayesplat.specification import Specification
 from bayesplat.tables import identical
@@ -37,24 +37,6 @@ from bayesplat.threads import meanwhile
 
 PRIOR_DRAWS = 512
 """Draws behind the `prior` and `prior_predictive` groups of a posterior."""
-
-
-class PriorPredictive(NamedTuple):
-    """What the prior expects before any data: draws of f, y, sigma and the splats at the inputs asked for."""
-
-    x: np.ndarray  # (n, d)
-    f: np.ndarray  # (draws, n)
-    y: np.ndarray  # (draws, n)
-    sigma: np.ndarray  # (draws,)
-    lengths: np.ndarray  # (draws, k, d) extent of every splat along each input, as an sd
-    contribution: np.ndarray  # (draws, k) root mean square of each splat's term at the inputs
-    names: tuple[str, ...]  # of the inputs, then of the output with its unit
-
-    def __str__(self) -> str:
-        return (
-            f"PriorPredictive: {self.f.shape[0]} draws at {self.f.shape[1]} inputs; sd of f {self.f.std():.3g}, "
-            f"sd of y {self.y.std():.3g}, median sigma {np.median(self.sigma):.3g}"
-        )
 
 
 class SplatModel(Specification):

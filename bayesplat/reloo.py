@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesplat._checks import require
+from bayesplat._checks import expect, require
 from bayesplat._lazy import xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import leave_one_out
@@ -25,9 +25,8 @@ def reloo(post: Posterior, most: int = MOST, seed: int = 0, progress: bool | Non
     `overfitting` and files take the scores from then on. Ctrl-C keeps the scores that are done. Raises BayesplatError
     where more than `most` data need it: use `bs.kfold` then.
     """
-    require(isinstance(post, Posterior), f"Expected a Posterior, from SplatModel.sample, got {type(post).__name__}.")
-    model, loo = post.spec, leave_one_out(post.data)
-    assert isinstance(model, SplatModel)
+    expect(post, Posterior, "a Posterior, from SplatModel.sample")
+    model, loo = expect(post.spec, SplatModel, "a posterior of a SplatModel"), leave_one_out(post.data)
     bad = np.flatnonzero(loo.bad)
     require(
         bad.size <= most,

@@ -1,10 +1,10 @@
-"""The posterior as users hold it: predictions, scores, reports and files."""
+"""What a model gives its users: draws from the prior; the posterior, its predictions, scores, reports and files."""
 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -22,7 +22,7 @@ from bayesplat.diagnostics.pool import chain_weights, pooled
 from bayesplat.likelihoods import NoiseField
 from bayesplat.posterior.predict import Component, Prediction, Sample, partial_dependence
 from bayesplat.predictor import Predictor
-from bayesplat.scaling import Scaling
+from bayesplat.scaling import Scaling, constant
 from bayesplat.specification import Specification
 from bayesplat.tables import Data, as_inputs
 
@@ -38,6 +38,26 @@ GROUPS = (
     "observed_data",
     "constant_data",
 )
+
+
+class PriorPredictive(NamedTuple):
+    """What the prior expects before any data: draws of f, y, sigma and the splats at the inputs asked for."""
+
+    x: np.ndarray  # (n, d)
+    f: np.ndarray  # (draws, n)
+    y: np.ndarray  # (draws, n)
+    sigma: np.ndarray  # (draws,)
+    lengths: np.ndarray  # (draws, k, d) extent of every splat along each input, as an sd
+    contribution: np.ndarray  # (draws, k) root mean square of each splat's term at the inputs
+    names: tuple[str, ...]  # of the inputs, then of the output with its unit
+
+    def __str__(self) -> str:
+        return (
+            f"PriorPredictive: {self.f.shape[0]} draws at {self.f.shape[1]} inputs; sd of f {self.f.std():.3g}, "
+            f"sd of y {self.y.std():.3g}, median sigma {np.median(self.sigma):.3g}"
+        )
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True)
@@ -156,7 +176,7 @@ class Posterior:
     @cached_property
     def predictor(self) -> Predictor:
         """What predictions are made from: draws on the unit box, chains joined in proportion to their weights."""
-        draws, constant = pooled(self.data, "posterior"), group(self.data, "constant_data")
+        draws, data = pooled(self.data, "posterior"), group(self.data, "constant_data")
         flat = {str(name): draws[name].values for name in draws.data_vars}
         coefficients = np.concatenate([flat["amplitude"], flat["trend"]], 1) / self.scaling.sd
         noise: Sites = {"sigma": flat["sigma"] / self.scaling.sd}
@@ -164,9 +184,8 @@ class Posterior:
             noise["noise_weight"] = flat["noise_weight"]
         A = flat["A"] / self.scaling.extent[:, None]
         sample = Sample(A, self.scaling.to_box(flat["b"]), coefficients, noise)
-        centre, offset = constant["noise_centre"].values, constant["noise_offset"].values
-        field = NoiseField(centre, float(constant["noise_width"]), offset)
-        return Predictor((Component(self.spec, sample, field),), self.scaling, self.names)
+        field = NoiseField(data["noise_centre"].values, float(data["noise_width"]), data["noise_offset"].values)
+        return Predictor((Component(self.spec, sample, field),), self.scaling, self.names, constant(self.table.x))
 
     def __str__(self) -> str:
         sizes = group(self.data, "posterior").sizes

@@ -3,9 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from bayesplat._typing import AnyArray
+
+ROUNDING = 4
+"""A spread of so few units in the last place is no spread."""
 
 
 class Scaling(NamedTuple):
@@ -30,12 +33,20 @@ def fit_scaling(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], centred
     low, extent = x.min(0), np.ptp(x, 0)
     observed = y[~np.isnan(y)]
     mean = float(observed.mean()) if centred else 0.0
-    # a spread below rounding of the values themselves is no spread
-    constant = extent <= 1e-12 * np.maximum(np.abs(low), np.abs(low + extent))
-    return Scaling(low, np.where(constant, 1.0, extent), mean, spread(observed, mean))
+    return Scaling(low, np.where(constant(x), 1.0, extent), mean, spread(observed, mean))
+
+
+def constant(x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
+    """Which inputs do not vary, up to rounding."""
+    return np.ptp(x, 0) <= rounding(x)
+
+
+def rounding(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """Differences of each input that may be nothing but rounding of its values: a few units in their last place."""
+    return ROUNDING * np.spacing(np.abs(x).max(0))
 
 
 def spread(y: Float[np.ndarray, " n"], about: float) -> float:
     """Root mean square of y about a value; 1 where it is 0, up to rounding."""
     size = float(np.sqrt(np.mean((y - about) ** 2)))
-    return 1.0 if size <= 1e-12 * float(np.abs(y).max()) else size
+    return 1.0 if size <= ROUNDING * np.spacing(np.abs(y).max()) else size

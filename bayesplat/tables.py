@@ -94,6 +94,7 @@ def as_data(x: object, y: object, y_err: object = None) -> Data:
     output = as_output(y, inputs.shape[0])
     require(bool(np.isfinite(output).any()), "Expected at least one observed `y`, got only NaN.")
     errors = None if y_err is None else as_errors(y_err, output)
+    _unique(_columns(x) or [], "x")
     return Data(inputs, output, (*_column_names(x, inputs.shape[1]), _name(y, "y")), errors)
 
 
@@ -168,6 +169,11 @@ def _columns(x: Any) -> list[str] | None:
     return None if columns is None else [str(column) for column in columns]
 
 
+def _unique(columns: list[str], name: str) -> None:
+    twice = ", ".join(repr(column) for column in dict.fromkeys(columns) if columns.count(column) > 1)
+    require(not twice, f"Expected columns of `{name}` with different names, got several called {twice}; rename them.")
+
+
 def by_position(columns: list[str], fitted: tuple[str, ...]) -> bool:
     """Whether columns stand for the inputs of a fit in their order: it was of arrays, and has none of their names."""
     unnamed = all(re.fullmatch(r"x\d*", name) for name in fitted)
@@ -187,6 +193,7 @@ def _by_name(x: Any, name: str, fitted: tuple[str, ...]) -> object:
         f"Expected `{name}` with the columns {', '.join(map(repr, fitted))}, as in the fit, got "
         f"{', '.join(map(repr, columns))}; rename them, or pass an array.",
     )
+    _unique([column for column in columns if column in fitted], name)
     order = [columns.index(own) for own in fitted]
     if is_a(x, "xarray", "Dataset"):
         return x[[list(x.data_vars)[i] for i in order]]

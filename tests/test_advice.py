@@ -1,5 +1,7 @@
 """Advice before a fit: it speaks in the user's units and follows the model's own prior draws."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,6 +31,15 @@ def test_numbers_are_quantiles_of_the_prior_draws(advice):
     np.testing.assert_allclose(row, np.quantile(advice.prior.lengths, (0.05, 0.5, 0.95)))
     row = advice.table.loc["sd of f over the data, heat flow"]
     np.testing.assert_allclose(row, np.quantile(advice.prior.f.std(1), (0.05, 0.5, 0.95)))
+
+
+def test_draws_know_the_names_for_pictures(advice):
+    assert advice.prior.names == ("depth (km)", "heat flow")
+
+
+def test_only_models_give_advice(data):
+    with pytest.raises(bs.BayesplatError, match="Expected `model` to be a SplatModel, got Ridge"):
+        inspect.unwrap(bs.advise)(*data, bs.Ridge())
 
 
 def test_units_are_the_users(advice, data):

@@ -1,5 +1,6 @@
 """K-fold cross-validation: who sees what, scores against closed forms, and every odd choice of folds."""
 
+import inspect
 from types import SimpleNamespace
 
 import made_up
@@ -119,6 +120,11 @@ def test_an_interrupt_keeps_the_folds_that_are_done(model, before_draws):
     object.__setattr__(first, "stop_at", 1)
     with pytest.raises(bs.BayesplatError, match="before the first fold"):
         bs.kfold(first, X, Y, folds=5)
+
+
+def test_only_models_are_scored(model):
+    with pytest.raises(bs.BayesplatError, match="Expected `model` to be a SplatModel, got Ridge"):
+        inspect.unwrap(bs.kfold)(bs.Ridge(), X, Y)
 
 
 def test_folds_do_not_share_a_checkpoint(model, tmp_path):

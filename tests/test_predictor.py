@@ -1,6 +1,7 @@
 """Mixtures of posteriors: shares of draws by weight, and units that must be the same."""
 
 import warnings
+from dataclasses import replace
 
 import jax
 import made_up
@@ -9,6 +10,7 @@ import pytest
 
 import bayesplat as bs
 from bayesplat.predictor import mixture
+from bayesplat.scaling import constant, fit_scaling
 
 X = np.linspace(1, 9, 50)
 
@@ -68,7 +70,43 @@ def test_inputs_beyond_the_data_are_warned_of(predictors, ask):
         ask(predictors[0], low + extent * np.array([-0.2, 0.5, 1.11]))
 
 
-def test_other_units_are_refused(predictors):
-    other = predictors[1]._replace(scaling=predictors[1].scaling._replace(sd=1.0))
-    with pytest.raises(bs.BayesplatError, match="same units"):
+def test_inputs_that_were_constant_are_warned_of_when_they_move(predictors):
+    x = np.column_stack([X, np.full(len(X), 300.0)])
+    (component,) = made_up.posterior(2).predictor.components
+    scaling = fit_scaling(x, X)
+    still = predictors[0]._replace(components=(component,), scaling=scaling, names=("a", "T", "y"), still=constant(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        still.predict(x, 0.9, "function")
+    x[:3, 1] = 300.5  # well within the unit box
+    with pytest.warns(UserWarning, match="3 of 50 rows of `x_new` differ from all data in T, constant in the fit"):
+        still.predict(x, 0.9, "function")
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+def test_parts_without_a_trend_weigh_as_much_as_others(predictors, unit):
+    """Their y is scaled about 0 by another size, which must not matter to a mixture, be the unit as small as it may."""
+    one, scaling = predictors[0], predictors[0].scaling
+    first = one._replace(scaling=scaling._replace(mean=unit * scaling.mean, sd=unit * scaling.sd))
+    other = _without_trend(first, -0.4 * unit * scaling.mean, 3.1 * unit * scaling.sd)
+    for kind in ("function", "observation", "noise"):
+        own, others, mixed = (
+            each.predict(X, 0.9, kind) for each in (first, other, mixture([first, other], np.array([0.5, 0.5])))
+        )
+        np.testing.assert_allclose(mixed.mean, (own.mean + others.mean) / 2, rtol=1e-8, atol=1e-3 * unit)
+        np.testing.assert_allclose(
+            mixed.sd**2 + mixed.mean**2, (own.sd**2 + own.mean**2 + others.sd**2 + others.mean**2) / 2, rtol=1e-6
+        )
+
+
+def _without_trend(predictor, mean, sd):
+    (component,) = predictor.components
+    spec, sample = replace(component.spec, trend="none"), component.sample
+    part = component._replace(spec=spec, sample=sample._replace(coefficients=sample.coefficients[:, :-1]))
+    return predictor._replace(components=(part,), scaling=predictor.scaling._replace(mean=mean, sd=sd))
+
+
+def test_other_inputs_are_refused(predictors):
+    other = predictors[1]._replace(scaling=predictors[1].scaling._replace(low=np.array([0.0])))
+    with pytest.raises(bs.BayesplatError, match="same inputs"):
         mixture([predictors[0], other], np.array([0.5, 0.5]))

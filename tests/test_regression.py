@@ -451,6 +451,7 @@ def test_chains_under_another_prior_may_share_a_fit(model, data, fit):
 ODD = {
     "missing y": (np.r_[X, 0.1, 2.0, 3.0], np.r_[Y, [np.nan] * 3], "3 of 15 values of y missing"),
     "constant column": (np.stack([X, np.ones(12)], 1), Y, "x2 constant"),
+    "too few digits": (1.7e9 + 1e-4 * (X - X.min()) / np.ptp(X), Y, "x stored with too few digits"),
     "constant y": (X, np.ones(12), "y is constant"),
     "one datum": (X[:1], Y[:1], "3 splats for 1 data"),
 }

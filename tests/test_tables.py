@@ -145,6 +145,16 @@ def test_columns_of_frames_are_taken_by_their_names(kind):
     assert said.startswith(expected)
 
 
+@pytest.mark.parametrize("kind", ["pandas", "array"])
+def test_columns_of_the_same_name_are_refused(kind):
+    array = xr.DataArray(THREE, dims=("row", "input"), coords={"input": ["b", "a", "b"]})
+    twice = {"pandas": FRAMES["pandas"].set_axis(["b", "a", "b"], axis=1), "array": array}[kind]
+    expected = "Expected columns of `{}` with different names, got several called 'b'; rename them."
+    assert refusal(lambda: as_data(twice, ONE)) == expected.format("x")
+    assert refusal(lambda: as_inputs(twice, "x_new", ("a", "b"))) == expected.format("x_new")
+    np.testing.assert_array_equal(as_inputs(twice, "x_new", ("a",)), TWO[:, 1:])  # others do not matter
+
+
 def test_text_in_a_frame_is_named_by_its_column():
     frame = pd.DataFrame({"a": [1.0, 2.0], "site": ["north", "south"], "when": ["1 May", "2 May"]})
     assert "got text or dates in the columns 'site', 'when'; encode" in refusal(lambda: as_inputs(frame))

@@ -17,8 +17,8 @@ from bayesplat.datasets import motorcycle
 from bayesplat.flow.result import PointFit
 from bayesplat.likelihoods import Normal
 from bayesplat.priors import R2D2, Flat, RegularizedHorseshoe, Ridge, StickBreaking
-from bayesplat.regression import PriorPredictive, SplatModel
-from bayesplat.results import Posterior
+from bayesplat.regression import SplatModel
+from bayesplat.results import Posterior, PriorPredictive
 
 EXAMPLE = "bayesplat demo --quick --out bayesplat-demo"
 

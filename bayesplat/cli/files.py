@@ -126,7 +126,7 @@ def _number(cell: str) -> float | None:
     if cell.strip().lower() in MISSING:
         return nan
     try:
-        return float(cell)
+        return None if "_" in cell else float(cell)  # Python reads 1_5 as 15
     except ValueError:
         return None
 

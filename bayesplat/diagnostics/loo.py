@@ -98,7 +98,8 @@ def _weights(log_ratio: np.ndarray, by_chain: "xr.DataArray") -> tuple[np.ndarra
     if log_ratio.shape[1] < FEWEST:
         return -log_ratio, np.full(len(log_ratio), np.nan)
     reff = _relative_efficiency(by_chain)
-    log_weights, khat = array_stats.psislw(distinct(log_ratio), r_eff=reff)  # pyright: ignore[reportArgumentType]
+    with np.errstate(over="ignore"):  # in tails of a k-hat far above all limits
+        log_weights, khat = array_stats.psislw(distinct(log_ratio), r_eff=reff)  # pyright: ignore[reportArgumentType]
     return np.asarray(log_weights), np.asarray(khat)
 
 

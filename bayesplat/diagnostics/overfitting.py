@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from scipy.special import logsumexp
 
 from bayesplat._lazy import pd, xr
@@ -11,6 +11,7 @@ from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import LeaveOneOut, leave_one_out
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.diagnostics.sensitivity import LIMIT, notes, sensitivity
+from bayesplat.likelihoods import FLOOR
 from bayesplat.scaling import spread
 
 ACTIVE = 0.05
@@ -18,6 +19,12 @@ ACTIVE = 0.05
 
 PIT_LEVEL = 0.01
 """Uniformity of the LOO-PIT is doubted below this p-value."""
+
+NOISE_FREE = 3
+"""Noise below so many times its floor is none."""
+
+AT_FLOOR = f"The noise is at its floor, {FLOOR:.0e} sds of y: the data look free of noise, and bands cannot be judged."
+"""Said in place of what the LOO-PIT finds, which the floor alone decides then."""
 
 SENSITIVITY = {
     "v": f"prior on amplitudes: above {LIMIT} it shapes the answer",
@@ -69,8 +76,12 @@ def active_counts(tree: "xr.DataTree", draws: "xr.Dataset") -> Int[np.ndarray, "
 
 def least_active(tree: "xr.DataTree") -> float:
     """Size of a splat's term, in the units of y, above which it is active."""
-    y = group(tree, "observed_data")["y"].values
+    y = _outputs(tree)
     return ACTIVE * spread(y, y.mean())
+
+
+def _outputs(tree: "xr.DataTree") -> Float[np.ndarray, " n"]:
+    return group(tree, "observed_data")["y"].values
 
 
 def overfitting(tree: "xr.DataTree") -> Overfitting:
@@ -101,12 +112,14 @@ def overfitting(tree: "xr.DataTree") -> Overfitting:
         for block, meaning in SENSITIVITY.items()
     ]
     table = pd.DataFrame(rows, columns=["quantity", "value", "meaning"]).set_index("quantity")
-    return Overfitting(table, loo, _signs(loo, p_loo, pit_p, expected, n, k), moved, notes(moved))
+    noise_free = float(np.median(posterior["sigma"])) < NOISE_FREE * FLOOR * spread(y := _outputs(tree), y.mean())
+    signs = _signs(loo, p_loo, 1.0 if noise_free else pit_p, expected, n, k)
+    return Overfitting(table, loo, signs, moved, (*notes(moved), *([AT_FLOOR] if noise_free else [])))
 
 
 def _signs(loo: LeaveOneOut, p_loo: float, pit_p: float, expected: dict[str, float], n: int, k: int) -> tuple[str, ...]:
     signs = []
-    if p_loo > 0.3 * n:
+    if p_loo > 0.3 * n and loo.n_bad < n / 2:  # of terms that cannot be trusted it would be no number of parameters
         signs.append(
             f"The fit uses {p_loo:.0f} effective parameters for {n} data; use fewer splats or a stronger prior."
         )

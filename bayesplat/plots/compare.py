@@ -3,9 +3,9 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayesplat._checks import expect
 from bayesplat.compare import Comparison
 from bayesplat.plots import style
-from bayesplat.plots.inputs import expect
 
 COLUMNS = (("active", "active\nsplats", "{:.1f}"), ("p_loo", "p_loo", "{:.1f}"), ("weight", "weight", "{:.2f}"))
 

@@ -3,9 +3,9 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayesplat._checks import expect
 from bayesplat.flow.result import PointFit
 from bayesplat.plots import style
-from bayesplat.plots.inputs import expect
 
 
 def flow(fit: object, ax: Axes | None = None) -> Figure:

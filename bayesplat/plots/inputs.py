@@ -1,18 +1,10 @@
 """What pictures are made of: refusals of the wrong object, and the variables of a posterior."""
 
-from typing import cast
-
 import xarray as xr
 from matplotlib.axes import Axes
 
-from bayesplat._checks import require
+from bayesplat._checks import expect, require
 from bayesplat.results import Posterior
-
-
-def expect[T](value: object, kind: type[T], hint: str) -> T:
-    """Return `value` if it is of the kind that a picture needs, or refuse it."""
-    require(isinstance(value, kind), f"Expected {hint}, got {type(value).__name__}.")
-    return cast(T, value)
 
 
 def as_posterior(value: object) -> Posterior:

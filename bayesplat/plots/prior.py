@@ -5,9 +5,10 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayesplat._checks import expect
 from bayesplat.plots import style
-from bayesplat.plots.inputs import expect, one_panel
-from bayesplat.regression import PriorPredictive
+from bayesplat.plots.inputs import one_panel
+from bayesplat.results import PriorPredictive
 
 DRAWS = 30
 """Draws of f drawn as lines."""

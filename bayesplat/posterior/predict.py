@@ -57,6 +57,8 @@ class Prediction(NamedTuple):
     def __str__(self) -> str:
         return f"Prediction of the {self.kind} at {self.mean.size} rows, with {self.prob:.0%} equal-tailed intervals"
 
+    __repr__ = __str__
+
 
 def predict(
     components: tuple[Component, ...],

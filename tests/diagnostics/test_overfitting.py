@@ -94,6 +94,29 @@ def test_every_sign_has_its_sentence(name):
     assert any(sentence in sign for sign in report.signs), report.signs
 
 
+def without_noise(groups):
+    groups["posterior"]["sigma"] *= 1e-5
+
+
+def test_calibration_is_not_judged_where_noise_is_at_its_floor():
+    groups = fit_groups()
+    wide(groups)
+    assert "bands are too wide" in str(overfitting(tree_of(groups)))
+    without_noise(groups)
+    report = overfitting(tree_of(groups))
+    assert report.ok, report.signs
+    assert "The noise is at its floor, 1e-05 sds of y" in str(report)
+
+
+def test_parameters_are_not_counted_by_terms_that_cannot_be_trusted():
+    groups = fit_groups()
+    too_many_parameters(groups)
+    groups["loo_predictive"]["y"][:, :, : N // 2 + 1] = -np.inf
+    signs = overfitting(tree_of(groups)).signs
+    assert any("cannot be trusted" in sign for sign in signs)
+    assert not any("effective parameters" in sign for sign in signs)
+
+
 def test_active_splats_are_those_whose_term_is_large():
     assert active_splats(tree_of(fit_groups())) == 2.0
 

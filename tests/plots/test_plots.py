@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import bayesplat as bs
 from bayesplat import plots
 from bayesplat.plots import style
-from bayesplat.regression import PriorPredictive
+from bayesplat.results import PriorPredictive
 from tests.made_up import INPUTS, OUTPUT, K, N
 
 

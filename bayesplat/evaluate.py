@@ -91,15 +91,20 @@ def sum_over_rows(
     The summand must be 0 where the weight is. Memory grows with a block, never with n k, for gradients too.
     """
     n = rows[0].shape[0]
-    blocks = -(-n // max(1, entries // k))
-    if blocks == 1:
+    count = -(-n // max(1, entries // k))
+    if count == 1:
         return summand(*rows)
 
-    size = -(-n // blocks)  # all blocks alike, so that little is padded
+    size = -(-n // count)  # all blocks alike, so that little is padded
     x, weight, *rest = jax.tree.map(lambda leaf: _blocks(leaf, size), rows)
     weight = jnp.where(jnp.arange(weight.size).reshape(weight.shape) < n, weight, 0.0)
-    parts = jax.lax.map(jax.checkpoint(lambda block: summand(*block)), (x, weight, *rest))
-    return jnp.sum(parts, 0)
+    blocks = x, weight, *rest
+
+    def add(total: AnyArray, block: tuple[Any, ...]) -> tuple[AnyArray, None]:
+        return total + jax.checkpoint(summand)(*block), None
+
+    like = jax.eval_shape(summand, *jax.tree.map(lambda leaf: leaf[0], blocks))
+    return jax.lax.scan(add, jnp.zeros(like.shape, like.dtype), blocks)[0]
 
 
 def _blocks(leaf: Float[AnyArray, "n ..."], size: int) -> Float[AnyArray, "blocks size ..."]:

@@ -183,9 +183,8 @@ class Problem(eqx.Module):
     def log_rest(self, values: Sites) -> Float[AnyArray, ""]:
         """What the log joint holds beyond the sites' own priors: the collapsed likelihood and the repulsion."""
         geometry = self.geometry(values)
-        return self.temper * self._log_likelihood(geometry, values) + self.spec.prior.log_penalty(
-            geometry.A, geometry.b
-        )
+        penalty = self.spec.prior.log_penalty(geometry.A, geometry.b)
+        return self.temper * self._log_likelihood(geometry, values) + penalty
 
     def log_likelihood(self, values: Sites) -> Float[AnyArray, ""]:
         """Log p(y | values), amplitudes and trend integrated out."""

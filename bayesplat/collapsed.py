@@ -7,8 +7,7 @@ marginal covariance of y and M = I + W^T W the precision of the whitened coeffic
 A vector stands before the features that it multiplies, as in v @ Phi: XLA takes several times as long for Phi.T @ v.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,6 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Key
-from bayesplat.evaluate import sum_over_rows
 
 
 class Weighted(NamedTuple):
@@ -43,22 +41,14 @@ class Collapsed(NamedTuple):
     """The factored system at one (A, b, scales, noise)."""
 
     weighted: Weighted
-    factor: Factor
+    scales: Float[AnyArray, " r"]
+    chol: Float[AnyArray, "r r"]
+    half: Float[AnyArray, " r"]
 
     @property
-    def scales(self) -> Float[AnyArray, " r"]:
-        """Prior sds of the coefficients."""
-        return self.factor.scales
-
-    @property
-    def chol(self) -> Float[AnyArray, "r r"]:
-        """Lower Cholesky factor of M."""
-        return self.factor.chol
-
-    @property
-    def half(self) -> Float[AnyArray, " r"]:
-        """chol^-1 W^T residual."""
-        return self.factor.half
+    def factor(self) -> Factor:
+        """All but the data."""
+        return Factor(self.scales, self.chol, self.half)
 
     @property
     def W(self) -> Float[AnyArray, "n r"]:
@@ -105,7 +95,7 @@ def with_column(weighted: Weighted, slot: Int[AnyArray, ""], column: Float[AnyAr
 
 def factor_weighted(weighted: Weighted, scales: Float[AnyArray, " r"]) -> Collapsed:
     """Factor the marginal covariance of y at these prior sds; cost O(n r + r^3)."""
-    return Collapsed(weighted, Factor(scales, *_cholesky(weighted.gram, weighted.slope, scales)))
+    return Collapsed(weighted, scales, *cholesky(weighted.gram, weighted.slope, scales))
 
 
 def factor(
@@ -119,7 +109,7 @@ def factor(
     return factor_weighted(weigh(features, y, sd, observed), scales)
 
 
-def _cholesky(
+def cholesky(
     gram: Float[AnyArray, "r r"], slope: Float[AnyArray, " r"], scales: Float[AnyArray, " r"]
 ) -> tuple[AnyArray, AnyArray]:
     """Lower Cholesky factor L of M = I + S gram S, and L^-1 S slope."""
@@ -154,7 +144,7 @@ def _value_and_factor(
 ) -> tuple[AnyArray, tuple]:
     # inner products and factor are those of the system once more, written alike: the compiler makes them once
     gram = features.T @ features
-    chol, half = _cholesky(gram, residual @ features, scales)
+    chol, half = cholesky(gram, residual @ features, scales)
     mean = solve_triangular(chol.T, half, lower=False)
     left = residual - features @ (scales * mean)
     value = -jnp.sum(jnp.log(jnp.diagonal(chol))) - 0.5 * (jnp.sum(left**2) + jnp.sum(mean**2))
@@ -162,14 +152,14 @@ def _value_and_factor(
 
 
 def _gradient(saved: tuple, tangent: Float[AnyArray, ""]) -> tuple[AnyArray, AnyArray, AnyArray]:
-    """With a = S m and P = S M^-1 S, F the features: left a^T - F P, -left, and as in `_to_scales`."""
+    """With a = S m and P = S M^-1 S, F the features: left a^T - F P, -left, and as in `scales_gradient`."""
     features, scales, gram, chol, mean, left = saved
     precision = cho_solve((chol, True), jnp.diag(scales))  # M^-1 S
     to_features = left[:, None] * (scales * mean) - features @ (scales[:, None] * precision)
-    return tangent * to_features, -tangent * left, tangent * _to_scales(scales, mean, gram, precision)
+    return tangent * to_features, -tangent * left, tangent * scales_gradient(scales, mean, gram, precision)
 
 
-def _to_scales(
+def scales_gradient(
     scales: Float[AnyArray, " r"],
     mean: Float[AnyArray, " r"],
     gram: Float[AnyArray, "r r"],
@@ -181,75 +171,6 @@ def _to_scales(
 
 
 _log_normal.defvjp(_value_and_factor, _gradient)
-
-
-def density_in_blocks(
-    weighted: Callable[..., tuple[Float[AnyArray, "rows r"], Float[AnyArray, " rows"]]],
-    rows: tuple[Any, ...],
-    scales: Float[AnyArray, " r"],
-) -> tuple[Float[AnyArray, ""], Factor]:
-    """`_log_normal` and its factor from features and residuals `weighted(*block)` of blocks of rows (x, weight, ...).
-
-    The features (n, r) are made three times, for their inner products, the residuals and the gradient, and never kept.
-    """
-
-    def products(*block: Any) -> Float[AnyArray, "r_plus_1 r_plus_1"]:
-        features, residual = weighted(*block)
-        return _inner(jnp.concatenate([features, residual[:, None]], 1))
-
-    def squares_left(*block: Any) -> Float[AnyArray, ""]:
-        features, residual = weighted(*block)
-        return jnp.sum((residual - features @ coefficients) ** 2)
-
-    inner = sum_over_rows(products, rows, len(scales))
-    factor = Factor(scales, *_cholesky(inner[:-1, :-1], inner[-1, :-1], scales))
-    coefficients = jax.lax.stop_gradient(mean_coefficients(factor))
-    left = jax.lax.stop_gradient(sum_over_rows(squares_left, rows, len(scales)))
-    return _log_normal_of(inner, left, *factor), factor
-
-
-@jax.custom_vjp
-def _inner(columns: Float[AnyArray, "n c"]) -> Float[AnyArray, "c c"]:
-    """Inner products, with a gradient that is one product and not two."""
-    return columns.T @ columns
-
-
-_inner.defvjp(lambda columns: (_inner(columns), columns), lambda columns, tangent: (columns @ (tangent + tangent.T),))
-
-
-@jax.custom_vjp
-def _log_normal_of(
-    inner: Float[AnyArray, "r_plus_1 r_plus_1"],
-    left: Float[AnyArray, ""],
-    scales: Float[AnyArray, " r"],
-    chol: Float[AnyArray, "r r"],
-    half: Float[AnyArray, " r"],
-) -> Float[AnyArray, ""]:
-    """The same as `_log_normal`, a function of inner products (of features and residual) and scales.
-
-    The sum of squares `left` by the least residual is for the digits of the value, as there; the gradient knows it as
-    a function of the inner products, with a = S m and P = S M^-1 S: -(a a^T + P) / 2 for those of features, a / 2 for
-    either of the two with the residual, and -1/2.
-    """
-    mean = solve_triangular(chol.T, half, lower=False)
-    return -jnp.sum(jnp.log(jnp.diagonal(chol))) - 0.5 * (left + jnp.sum(mean**2))
-
-
-def _inner_value(*args: AnyArray) -> tuple[AnyArray, tuple]:
-    return _log_normal_of(*args), args
-
-
-def _inner_gradient(saved: tuple, tangent: Float[AnyArray, ""]) -> tuple[AnyArray | None, ...]:
-    inner, _, scales, chol, half = saved
-    mean = solve_triangular(chol.T, half, lower=False)
-    precision = cho_solve((chol, True), jnp.diag(scales))  # M^-1 S
-    away = jnp.append(-scales * mean, 1.0)  # the residual is what features leave
-    to_inner = -0.5 * (away[:, None] * away).at[:-1, :-1].add(scales[:, None] * precision)
-    to_scales = _to_scales(scales, mean, inner[:-1, :-1], precision)
-    return tangent * to_inner, None, tangent * to_scales, None, None
-
-
-_log_normal_of.defvjp(_inner_value, _inner_gradient)
 
 
 def mean_coefficients(c: Collapsed | Factor) -> Float[AnyArray, " r"]:
@@ -294,7 +215,7 @@ def leave_one_out(c: Collapsed) -> tuple[Float[AnyArray, " n"], Float[AnyArray, 
     return c.sd * mean, c.sd**2 * var
 
 
-def evidence_lost(c: Collapsed | Factor) -> Float[AnyArray, " r"]:
+def evidence_lost(c: Collapsed) -> Float[AnyArray, " r"]:
     """How much log evidence falls when one coefficient is removed: exact, for every column at once."""
     inverse = cho_solve((c.chol, True), jnp.eye(c.chol.shape[0], dtype=c.chol.dtype))
     mean = solve_triangular(c.chol.T, c.half, lower=False)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
-from bayesplat import collapsed
+from bayesplat import blocks, collapsed
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.collapsed import Collapsed, Factor, Weighted
 from bayesplat.devices import jit_once
@@ -22,12 +22,6 @@ from bayesplat.specification import Geometry, Specification, geometry, geometry_
 from bayesplat.trend import PRIOR_SD, trend_features
 
 OVERLAP_DRAWS, OVERLAP_ROWS = 512, 256  # prior splats and data behind the estimate of their mean square height
-
-IN_CACHE = 2**19
-"""Entries of features (n, r) that stay in the processor's cache; beyond them, densities work in blocks of rows.
-
-From 2^18 to 2^20 the times of a gradient differ by a third, this way or that (one core, k = 20 to 500).
-"""
 
 
 class Problem(eqx.Module):
@@ -50,6 +44,11 @@ class Problem(eqx.Module):
     def d(self) -> int:
         """Number of inputs."""
         return self.x.shape[1]
+
+    @property
+    def n_trend(self) -> int:
+        """Number of the trend's coefficients."""
+        return trend_features(self.spec.trend, self.x[:1]).shape[1]
 
     @property
     def box(self) -> Box:
@@ -148,9 +147,16 @@ class Problem(eqx.Module):
 
     def factor_at(self, geometry: Geometry, values: Sites) -> Collapsed:
         """The collapsed system, when the geometry at these values is at hand."""
-        weighted = self.weighted(geometry, values)
-        scales = self.spec.prior.scales(values, self.context, self.noise_size(values))
-        return collapsed.factor_weighted(weighted, with_trend(scales, weighted.slope.shape[0]))
+        return self.system(geometry, self.scales(values), self.data_sd(values))
+
+    def system(self, geometry: Geometry, scales: Float[AnyArray, " k"], sd: Float[AnyArray, " n"]) -> Collapsed:
+        """The collapsed system at these prior sds of the amplitudes and sds of the data."""
+        features = self.features(geometry)
+        return collapsed.factor(features, with_trend(scales, features.shape[1]), self.y, sd, self.observed)
+
+    def scales(self, values: Sites) -> Float[AnyArray, " k"]:
+        """Prior sds of the amplitudes."""
+        return self.spec.prior.scales(values, self.context, self.noise_size(values))
 
     def weighted(self, geometry: Geometry, values: Sites) -> Weighted:
         """All columns and y in units of the noise, when the geometry at these values is at hand."""
@@ -167,18 +173,17 @@ class Problem(eqx.Module):
 
         In blocks of rows where the features would not stay in the processor's cache.
         """
-        r = len(scales) + trend_features(self.spec.trend, self.x[:1]).shape[1]
-        scales, volume = with_trend(scales, r), collapsed.log_volume(sd, self.observed)
-        if self.x.shape[0] * r <= IN_CACHE:
-            system = collapsed.factor(self.features(geometry), scales, self.y, sd, self.observed)
+        r = len(scales) + self.n_trend
+        if self.x.shape[0] * r <= blocks.IN_CACHE:
+            system = self.system(geometry, scales, sd)
             return collapsed.log_density(system), system.factor
 
         def weighted(x: AnyArray, weight: AnyArray, y: AnyArray, operator: Operator) -> tuple[AnyArray, AnyArray]:
             return self._features(geometry, x, operator) * weight[:, None], y * weight
 
         rows = (self.x, self.observed / sd, self.y, self.operator)
-        value, factor = collapsed.density_in_blocks(weighted, rows, scales)
-        return value - volume, factor
+        value, factor = blocks.log_density(weighted, rows, with_trend(scales, r))
+        return value - collapsed.log_volume(sd, self.observed), factor
 
     def log_rest(self, values: Sites) -> Float[AnyArray, ""]:
         """What the log joint holds beyond the sites' own priors: the collapsed likelihood and the repulsion."""
@@ -191,8 +196,7 @@ class Problem(eqx.Module):
         return self._log_likelihood(self.geometry(values), values)
 
     def _log_likelihood(self, geometry: Geometry, values: Sites) -> Float[AnyArray, ""]:
-        scales = self.spec.prior.scales(values, self.context, self.noise_size(values))
-        return self.density(geometry, scales, self.data_sd(values))[0]
+        return self.density(geometry, self.scales(values), self.data_sd(values))[0]
 
     def leave_one_out(self, values: Sites) -> tuple[Float[AnyArray, " n"], Float[AnyArray, " n"]]:
         """Log density and distribution function of every y_i under p(. | y_-i, values)."""

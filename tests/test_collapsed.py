@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from statistical import P_VALUE, law_p_value, mean_p_value
 
-from bayesplat import collapsed, evaluate
+from bayesplat import blocks, collapsed, evaluate
 
 RNG = np.random.default_rng(0)
 N, R, EXTRA = 9, 4, 3
@@ -274,7 +274,7 @@ def test_blocks_of_rows_give_the_density_its_gradient_and_moments(sd, scales, x6
         return lambda x, weight, y: (jnp.exp(-0.5 * ((x[:, None] - at) / 0.3) ** 2) * weight[:, None], y * weight)
 
     def in_blocks(at, scales, y):
-        value, factor = collapsed.density_in_blocks(weighted(at), (x, weight, y), scales)
+        value, factor = blocks.log_density(weighted(at), (x, weight, y), scales)
         return value + jnp.sum(collapsed.second_moments(factor)), value
 
     def at_once(at, scales, y):
@@ -285,12 +285,47 @@ def test_blocks_of_rows_give_the_density_its_gradient_and_moments(sd, scales, x6
 
     args = jnp.array([0.1, 0.4, 0.8]), jnp.array(scales), y
     assert n * len(scales) > 2 * evaluate._SUM_ENTRIES  # more than two blocks
-    (blocks, gradient), (whole, expected) = (
+    (summed, gradient), (whole, expected) = (
         jax.jit(jax.value_and_grad(one, (0, 1, 2), has_aux=True))(*args) for one in (in_blocks, at_once)
     )
-    np.testing.assert_allclose(blocks[1], whole[1], rtol=1e-13, atol=1e-6)
+    np.testing.assert_allclose(summed[1], whole[1], rtol=1e-13, atol=1e-6)
     for found, part in zip(gradient, expected, strict=True):
         np.testing.assert_allclose(found, part, rtol=0, atol=1e-8 * np.abs(part).max())
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="no longer floats here than doubles")
+def test_many_data_with_tiny_noise_keep_the_gradient_in_the_scales(x64):
+    """Against longer floats; (F^T left) m - diag(F^T F S M^-1), as it reads, has lost all but one digit."""
+    n, scales = 50_000, np.array([1.0, 0.5, 2.0])
+    x = np.linspace(0, 1, n)
+    features = np.exp(-0.5 * ((x[:, None] - [0.1, 0.4, 0.8]) / 0.3) ** 2)
+    y, sd = np.sin(6 * x), np.full(n, TINY)
+    F, s = (features / TINY).astype(np.longdouble), scales.astype(np.longdouble)
+    gram, slope = F.T @ F, F.T @ (y / TINY).astype(np.longdouble)
+    inverse = inverted(np.eye(3) + s[:, None] * gram * s)
+    m = inverse @ (s * slope)
+    exact = np.asarray(m**2 / s - np.diagonal(gram @ (s[:, None] * inverse)), float)
+
+    def density(scales):
+        return collapsed.log_density(collapsed.factor(features, scales, y, sd, np.ones(n)))
+
+    np.testing.assert_allclose(jax.grad(density)(jnp.asarray(scales)), exact, rtol=1e-6)
+    c = collapsed.factor(features, scales, y, sd, np.ones(n))
+    precision = np.linalg.inv(c.chol @ c.chol.T) * scales
+    left = np.asarray(collapsed.left_over(c)) @ np.asarray(c.weighted.features).T
+    naive = left * collapsed.mean_coefficients(c) / scales - np.sum(c.weighted.gram * precision, 1)
+    assert (np.abs(naive / exact - 1) > 0.01).any()
+
+
+def inverted(matrix):
+    """The inverse by Gauss-Jordan elimination, which NumPy has for doubles only."""
+    r = len(matrix)
+    rows = np.concatenate([matrix, np.eye(r, dtype=matrix.dtype)], 1)
+    for i in range(r):
+        rows[i] /= rows[i, i]
+        others = np.arange(r) != i
+        rows[others] -= rows[others, i][:, None] * rows[i]
+    return rows[:, r:]
 
 
 def test_tiny_noise_keeps_leave_one_out(compiled):

@@ -19,7 +19,7 @@ LAYERS = {
     2: ["checkpoint", "measure"],
     3: ["evaluate", "trend"],
     4: ["priors", "likelihoods", "operators"],
-    5: ["collapsed", "model", "specification"],
+    5: ["blocks", "collapsed", "model", "specification"],
     6: ["flow", "posterior"],
     7: ["diagnostics", "io"],
     8: ["compare", "predictor", "results"],

@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from statistical import P_VALUE, mean_p_value
 from tables import LIKELIHOODS, PRIORS
 
-from bayesplat import collapsed, model
+from bayesplat import blocks, collapsed, model
 from bayesplat._checks import BayesplatError
 from bayesplat.likelihoods import Normal, StudentT
 from bayesplat.mothers import Gaussian
@@ -102,10 +102,10 @@ def test_blocks_of_rows_change_no_density(trend, monkeypatch, x64):
 
     values = []
     for entries in (10**9, 1):
-        monkeypatch.setattr(model, "IN_CACHE", entries)
+        monkeypatch.setattr(blocks, "IN_CACHE", entries)
         values.append(density())
-    (whole, expected), (blocks, gradient) = values
-    np.testing.assert_allclose(blocks, whole, rtol=1e-12)
+    (whole, expected), (summed, gradient) = values
+    np.testing.assert_allclose(summed, whole, rtol=1e-12)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), gradient, expected)
 
 

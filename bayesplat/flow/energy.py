@@ -17,7 +17,7 @@ from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.collapsed import Collapsed, Factor
 from bayesplat.flow.position import Particles, Position, geometry
-from bayesplat.model import Problem, with_trend
+from bayesplat.model import Problem
 from bayesplat.mothers import Mother
 from bayesplat.priors.sites import SiteTable, constrain, unconstrain
 from bayesplat.specification import Geometry
@@ -85,9 +85,7 @@ class Energy(eqx.Module):
 
     def system_at(self, at: Geometry, position: Position, live: Bool[AnyArray, " k"]) -> Collapsed:
         """The collapsed system, when the geometry is at hand."""
-        problem, columns = self.problem, self.problem.features(at)
-        scales = with_trend(jnp.where(live, self.scale(position), 0.0), columns.shape[1])
-        return collapsed.factor(columns, scales, problem.y, self.data_sd(position), problem.observed)
+        return self.problem.system(at, jnp.where(live, self.scale(position), 0.0), self.data_sd(position))
 
     def density(
         self, at: Geometry, position: Position, live: Bool[AnyArray, " k"]

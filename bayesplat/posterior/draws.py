@@ -43,14 +43,13 @@ class Draw(NamedTuple):
 
 def complete(problem: Problem, values: Sites, key: Key) -> Draw:
     """Draw amplitudes and trend exactly given the sites' values, and compute all that follows."""
-    spec, k = problem.spec, problem.spec.n_splats
-    geometry = problem.geometry(values)
+    k, geometry = problem.spec.n_splats, problem.geometry(values)
     first, second = jax.random.split(key)
     coefficients = collapsed.draw_coefficients(problem.factor_at(geometry, values), first)
     loo_log_density, loo_cdf = problem.leave_one_out(values)
     columns = problem.features(geometry)
     f = columns @ coefficients
-    scales = with_trend(spec.prior.scales(values, problem.context, problem.noise_size(values)), columns.shape[1])
+    scales = with_trend(problem.scales(values), columns.shape[1])
     log_coefficients = jax.scipy.stats.norm.logpdf(coefficients, 0.0, scales)
     log_prior = {name: jnp.asarray(prior.log_prob(values[name])) for name, prior in problem.sites().items()}
     terms = columns[:, :k] * coefficients[None, :k]

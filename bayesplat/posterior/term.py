@@ -77,8 +77,8 @@ class SplatTerm:
         values: Sites = {name: jnp.asarray(numpyro.sample(name, prior)) for name, prior in table}
         geometry = problem.geometry(values)
         numpyro.factor("repulsion", spec.prior.log_penalty(geometry.A, geometry.b))
-        size = spec.n_splats + trend_features(spec.trend, problem.x).shape[1]
-        sds = with_trend(spec.prior.scales(values, problem.context, problem.noise_size(values)), size)
+        size = spec.n_splats + problem.n_trend
+        sds = with_trend(problem.scales(values), size)
         # in units of its sd, which is how gradients like it
         standard = jnp.asarray(numpyro.sample("coefficient", dist.Normal(0.0, 1.0).expand((size,)).to_event(1)))
         coefficients = self.scaling.sd * sds * standard

@@ -67,9 +67,9 @@ def judged(problem, values, coefficients):
 def simulate(problem, key, sample, fault=None):
     """Ranks (5,) of the truth among the draws that `sample` makes of the posterior of its data, and their number."""
     keys = jax.random.split(key, 5)
-    spec, values = problem.spec, prior_sites(problem, keys[0])
+    values = prior_sites(problem, keys[0])
     columns = problem.features(problem.geometry(values))
-    scales = with_trend(spec.prior.scales(values, problem.context, problem.noise_size(values)), columns.shape[1])
+    scales = with_trend(problem.scales(values), columns.shape[1])
     coefficients = scales * jax.random.normal(keys[1], scales.shape)
     sd = problem.data_sd(values) * (1.5 if fault == "noise scale" else 1.0)
     y = columns @ coefficients + sd * jax.random.normal(keys[2], problem.y.shape)

@@ -10,6 +10,7 @@ from bayesplat._lazy import pd
 from bayesplat.diagnostics.overfitting import ACTIVE
 from bayesplat.regression import SplatModel
 from bayesplat.results import PriorPredictive
+from bayesplat.scaling import constant
 from bayesplat.tables import as_data
 
 NEXT = "Look at draws with plots.prior(advice.prior); if none could be your data, change the prior before you fit."
@@ -88,8 +89,8 @@ def _size(table: "pd.DataFrame", sd: float, output: str) -> str:
 def _widths(table: "pd.DataFrame", x: Float[np.ndarray, "n d"], inputs: tuple[str, ...]) -> list[str]:
     """For every input: the shortest features that the prior expects, beside what data so far apart can show."""
     found, (n, d) = [], x.shape
-    for name, extent in zip(inputs, np.ptp(x, axis=0), strict=True):
-        if extent == 0:
+    for name, extent, still in zip(inputs, np.ptp(x, axis=0), constant(x), strict=True):
+        if still:
             continue
         row = table.loc[f"length of a splat (one sd), {name}"]
         found.append(

@@ -64,8 +64,8 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
     """One warning for each odd thing that is allowed."""
     n, missing = rows.size, data.y.size - rows.size
     x = data.x[rows]
-    steps = np.where(constant(x), np.inf, np.ptp(x, 0) / rounding(x))
-    still, coarse = (_named(data.names, found) for found in (constant(x), steps < COARSE))
+    coarse = ~constant(x) & (np.ptp(x, 0) < COARSE * rounding(x))
+    still, coarse = (_named(data.names, found) for found in (constant(x), coarse))
     errors = 0.0 if data.y_err is None else float(np.sqrt(np.mean(data.y_err[rows] ** 2)))
     odd = {
         f"{missing} of {data.y.size} values of y missing: left out of the fit.": missing > 0,

@@ -133,23 +133,24 @@ def _sketches(posteriors: Mapping[str, Posterior]) -> str:
 
 
 def _verdict(table: "pd.DataFrame", n: int) -> str:
-    best, gaps = repr(str(table.index[0])), table.iloc[1:]
+    names = np.array([repr(str(name)) for name in table.index])
+    best, gaps = names[0], table.iloc[1:]
     bad = int(table["bad_k"].iloc[0])
     if bad > UNTRUSTED * n:
         return (
             f"{best} scores highest, but {bad} of its {n} LOO terms cannot be trusted (bad_k), and they flatter: score "
             "it by reloo or kfold, or set it aside."
         )
-    close = [repr(str(name)) for name in gaps[(-gaps["elpd_diff"] < 4) | (-gaps["elpd_diff"] < 2 * gaps["dse"])].index]
-    doubt = [repr(str(name)) for name in table[table["bad_k"] > 0].index]
-    if not close:
+    close = names[1:][(-gaps["elpd_diff"] < 4) | (-gaps["elpd_diff"] < 2 * gaps["dse"])]
+    doubt = names[table["bad_k"] > 0]
+    if not close.size:
         sentence = f"{best} predicts best, by more than the noise in these scores."
     else:
         sentence = (
             f"{best} scores highest, but its lead over {', '.join(close)} is within the noise of these scores "
             "(under 4 nats or 2 standard errors)."
         )
-    if doubt:
+    if doubt.size:
         sentence += (
             f" Scores of {', '.join(doubt)} rest on data whose LOO term cannot be trusted (bad_k); reloo scores them "
             "by exact refits."

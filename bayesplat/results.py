@@ -185,7 +185,7 @@ class Posterior:
         A = flat["A"] / self.scaling.extent[:, None]
         sample = Sample(A, self.scaling.to_box(flat["b"]), coefficients, noise)
         field = NoiseField(data["noise_centre"].values, float(data["noise_width"]), data["noise_offset"].values)
-        return Predictor((Component(self.spec, sample, field),), self.scaling, self.names, constant(self.table.x))
+        return Predictor((Component(self.spec, sample, field),), self.scaling, self.names, constant(data["x"].values))
 
     def __str__(self) -> str:
         sizes = group(self.data, "posterior").sizes

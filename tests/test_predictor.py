@@ -1,4 +1,4 @@
-"""Mixtures of posteriors: shares of draws by weight, and units that must be the same."""
+"""Mixtures of posteriors: shares of draws by weight, whatever the scaling of y, and inputs that must be the same."""
 
 import warnings
 from dataclasses import replace

@@ -1,8 +1,9 @@
 """Time of the sampler's parts on three data sets: `uv run pytest tests/benchmarks -o addopts=""`.
 
 Floors on one core at 8.6e8 exponentials and 5.0e10 flops a second (half of docs/paper/cost.md), for the n k
-exponentials and 4 n r^2 flops of a gradient: 3 us (n = 133, k = 10), 112 us (n = 1000, k = 30) and 64 us (n = 512, k = 32). For 32
-candidates for the place of every splat, k times 32 n exponentials and 64 n r flops: 0.07, 2.3 and 1.3 ms.
+exponentials and 4 n r^2 flops of a gradient: 3 us (n = 133, k = 10), 112 us (n = 1000, k = 30) and 64 us (n = 512,
+k = 32). For 32 candidates for the place of every splat, k times 32 n exponentials and 64 n r flops: 0.07, 2.3 and
+1.3 ms.
 """
 
 import jax

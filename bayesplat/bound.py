@@ -70,7 +70,7 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
     odd = {
         f"{missing} of {data.y.size} values of y missing: left out of the fit.": missing > 0,
         f"Input{still} constant: nothing can be learnt from it.": bool(still),
-        f"Input{coarse} stored with too few digits for its range: subtract an offset from it first.": bool(coarse),
+        f"Input{coarse} stored with too few digits for the range: subtract an offset first.": bool(coarse),
         "y is constant: there is nothing to fit but its level.": bool(np.ptp(data.y[rows]) == 0),
         "The known errors are larger than the spread of y: they should be sds, in the units of y.": errors
         > LARGE * scaling.sd,

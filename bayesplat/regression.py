@@ -97,7 +97,7 @@ class SplatModel(Specification):
         `chains` independent populations of `draws`, from the prior to the posterior, without warm-up: one to six times
         as long, weighs explanations where chains keep to one, and estimates the evidence.
         "svi": a Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by
-        size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the end of each run of the flow.
+        size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the mode nearest to each fit.
         "auto": NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.
         Ctrl-C keeps the draws there are. `checkpoint` is a folder to keep the work in as it goes: `resume`, or the same
         call, goes on from there after the process was killed, to the same draws. Raises BayesplatError for data or

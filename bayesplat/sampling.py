@@ -1,6 +1,7 @@
 """Draws by every method, from one table of methods: what `SplatModel.sample` chooses from."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +13,7 @@ from bayesplat.checkpoint import Journal
 from bayesplat.diagnostics.convert import nuts_stats
 from bayesplat.model import Problem
 from bayesplat.posterior import nuts, svi
+from bayesplat.posterior.approximation import Approximation, Progress
 from bayesplat.posterior.choice import choose_guide
 from bayesplat.progress import display
 
@@ -60,27 +62,30 @@ def by_svi(
     """One Gaussian fitted from the first start; all draws make one chain."""
     size = sum(int(np.prod(prior.shape())) for prior in problem.sites().values())
     guide = choose_guide(size) if budget.guide == "auto" else budget.guide
-    return _approximated(
-        problem, starts[:1], key, svi.Settings(guide, draws=budget.chains * budget.draws), progress, journal
-    )
+    settings = svi.Settings(guide, draws=budget.chains * budget.draws)
+    run = partial(svi.run_svi, problem, starts[0], key, settings, journal=journal)
+    return _approximated("svi", run, settings, progress)
 
 
 def by_laplace(
     problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None, journal: Journal
 ) -> Drawn:
     """A Gaussian at the mode above each start, each a chain of its own."""
-    return _approximated(problem, starts, key, svi.Settings("laplace", draws=budget.draws), progress, journal)
+    # SciPy's optimisers take 0.4 s to import, which only those who use them should pay
+    from bayesplat.posterior import laplace
+
+    settings = laplace.Settings(draws=budget.draws)
+    run = partial(laplace.run_laplace, problem, starts, key, settings, journal=journal)
+    return _approximated("laplace", run, settings, progress)
 
 
-def _approximated(
-    problem: Problem, starts: list[Sites], key: Key, settings: svi.Settings, progress: bool | None, journal: Journal
-) -> Drawn:
-    with display("svi", progress) as show:
+def _approximated(method: str, run: Callable[..., Approximation], settings: Any, progress: bool | None) -> Drawn:
+    with display(method, progress) as show:
 
-        def report(p: svi.Progress) -> None:
-            show(p.done, p.total, f"loss {p.loss:.1f}")
+        def report(p: Progress) -> None:
+            show(p.done, p.total, f"{p.loss:.1f} nats")
 
-        found = svi.run_svi(problem, starts, key, settings, report, journal)
+        found = run(report=report)
     how = {**settings._asdict(), "interrupted": found.interrupted}
     return Drawn(found.values, {"lp": found.log_p, "log_q": found.log_q}, how)
 

@@ -1,6 +1,8 @@
 """`bayesplat fit`: a table of data to a posterior in a file, with its reports."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
@@ -173,7 +175,20 @@ def fit(
     folder = out.with_suffix(".checkpoint")
     if folder.exists():
         note(f"Going on with the work kept in {folder}.")
-    finish(model.sample(x, y, **sample, checkpoint=folder, y_err=y_err), folder, out)
+    with kept_in(folder):
+        post = model.sample(x, y, **sample, checkpoint=folder, y_err=y_err)
+    finish(post, folder, out)
+
+
+@contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """Say at an interrupt before there is anything to write that the work so far is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder.exists():
+            note(f"The work so far is kept; bayesplat resume {folder} goes on.")
+        raise
 
 
 def finish(post: Posterior, folder: Path, out: Path) -> None:

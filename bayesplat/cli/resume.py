@@ -8,7 +8,7 @@ import typer
 from bayesplat.checkpoint import read_manifest
 from bayesplat.cli.console import note, say
 from bayesplat.cli.files import require_writable
-from bayesplat.cli.fit import finish
+from bayesplat.cli.fit import finish, kept_in
 from bayesplat.flow.result import PointFit
 from bayesplat.resume import resume as resume_run
 
@@ -27,7 +27,8 @@ def resume(
     require_writable(out, ".nc")
     read_manifest(folder)
     note(f"Going on with the work kept in {folder}.")
-    result = resume_run(folder)
+    with kept_in(folder):
+        result = resume_run(folder)
     if isinstance(result, PointFit):
         say(result)
     else:

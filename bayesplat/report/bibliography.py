@@ -104,6 +104,16 @@ BIBTEX = r"""
   year    = {2017}
 }
 
+@article{tierney1986,
+  author  = {Tierney, Luke and Kadane, Joseph B.},
+  title   = {Accurate approximations for posterior moments and marginal densities},
+  journal = {Journal of the American Statistical Association},
+  volume  = {81},
+  number  = {393},
+  pages   = {82--86},
+  year    = {1986}
+}
+
 @techreport{tjelmeland2004,
   author      = {Tjelmeland, H{\aa}kon},
   title       = {Using all {Metropolis}--{Hastings} proposals to estimate mean values},

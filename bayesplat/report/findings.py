@@ -11,7 +11,7 @@ from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import Overfitting, active_counts
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.likelihoods import StudentT
-from bayesplat.report.wording import count, interval, number
+from bayesplat.report.wording import beside, count, interval, number
 from bayesplat.results import Posterior
 from bayesplat.tables import evenly
 
@@ -111,7 +111,7 @@ def loo_fact(found: Findings) -> tuple[str, str]:
     loo = found.overfitting.loo
     trusted = "" if loo.n_bad == 0 else f" {loo.n_bad} of its {found.n} terms cannot be trusted."
     words = f"is the log density of each datum predicted from all the others, summed, with its standard error.{trusted}"
-    return f"{number(loo.elpd, 4)} ± {number(loo.se, 2)}", words
+    return f"{beside(loo.elpd, loo.se)} ± {number(loo.se, 2)}", words
 
 
 def interval_of(values: np.ndarray) -> str:

@@ -75,8 +75,9 @@ def sampler_sentence(found: Findings) -> str:
         )
     if info["method"] == "laplace":
         return (
-            f"{shared}, and the posterior of the other parameters approximated by Gaussians at the ends of {chains} "
-            f"{FLOW}, with {draws} draws each ({seed}).{_stacking(found)}"
+            f"{shared}, and the posterior of the other parameters approximated by Gaussians at the modes "
+            f"[[tierney1986]] nearest to the ends of {chains} {FLOW}, with {draws} draws each ({seed})."
+            f"{_stacking(found)}"
         )
     guide = {"lowrank": "a low-rank Gaussian", "normal": "a Gaussian without correlations"}
     family = guide.get(str(info.get("guide")), "a Gaussian")

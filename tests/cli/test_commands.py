@@ -181,6 +181,21 @@ def test_known_errors_are_no_input(tmp_path, monkeypatch):
     assert "['a'] [0.1, nan]" in result.stderr
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_an_interrupted_fit_names_the_work_it_keeps(kept, folder, tmp_path, monkeypatch):
+    def sample(self, x, y, checkpoint, **settings):
+        if kept:
+            checkpoint.mkdir()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bs.SplatModel, "sample", sample)
+    result = run("fit", folder / "data.csv", "--target", "y", "--out", tmp_path / "run.nc")
+    assert result.exit_code == 130
+    assert result.stderr.endswith("Interrupted: the command did not finish.\n")
+    words = f"The work so far is kept; bayesplat resume {tmp_path / 'run.checkpoint'} goes on."
+    assert (words in result.stderr) == kept
+
+
 # ---------------------------------------------------------------- predict
 
 

@@ -139,7 +139,7 @@ SAID = {
         "The log evidence was estimated as -150.18",
         "stick-breaking prior",
     ],
-    "laplace": ["Gaussians at the ends of 2 runs of a Wasserstein-Fisher-Rao gradient flow", "practically flat prior"],
+    "laplace": ["nearest to the ends of 2 runs of a Wasserstein-Fisher-Rao gradient flow", "practically flat prior"],
     "few draws of boxes, interrupted": [
         "1 chain of 4 draws",
         "their prior (Tjelmeland 2004), slide the edges of splats along the data and interweave the shared scales",

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from bayesplat._checks import expect
 from bayesplat._lazy import pd
-from bayesplat.diagnostics.overfitting import ACTIVE
+from bayesplat.diagnostics.active import ACTIVE
 from bayesplat.regression import SplatModel
 from bayesplat.results import PriorPredictive
 from bayesplat.scaling import constant

@@ -10,8 +10,9 @@ from jaxtyping import Float
 
 from bayesplat._checks import require
 from bayesplat._lazy import pd
+from bayesplat.diagnostics.active import active_splats
 from bayesplat.diagnostics.convergence import APPROXIMATE, KHAT_LIMIT
-from bayesplat.diagnostics.overfitting import active_splats, overfitting
+from bayesplat.diagnostics.overfitting import overfitting
 from bayesplat.diagnostics.stacking import stacking_weights
 from bayesplat.posterior.predict import Prediction
 from bayesplat.predictor import Predictor, mixture

@@ -11,7 +11,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PRINTED = {
     "motorcycle.py": ["| splats, varying noise |", "| Gaussian process |", "Convergence (nuts)", "Overfitting"],
     "compose.py": ["(true 1.50)", "error of the season's shape", "90% band covers"],
-    "surface_2d.py": ["PointFit", "MSE to the truth", "90% band covers", "Convergence (nuts)", "Convergence (smc)"],
+    "surface_2d.py": ["PointFit", "MSE to the truth", "3 splats: MSE", "6 splats: MSE", "Convergence (nuts)"],
     "coverage.py": ["| truth | method | 50% |", "| two scales | splats |", "| slowing wave | GP (Matern 5/2) |"],
     "regularisation.py": ["| flat | 3 |", "| ridge | 3 |", "LOO picks the prior"],
     "jumps.py": ["| both |", "LOO picks both"],
@@ -21,7 +21,7 @@ PRINTED = {
 SLOW = ("compose", "coverage", "efficiency", "jumps", "methods", "regularisation")
 PICTURES = {
     "motorcycle.py": {"motorcycle_bands.png", "motorcycle_splats.png"},
-    "surface_2d.py": {"surface_bands_nuts.png", "surface_bands_smc.png", "surface_splats.png"},
+    "surface_2d.py": {"surface_bands.png", "surface_splats.png"},
     "compose.py": {"compose.png"},
     "coverage.py": {"coverage.png"},
     "regularisation.py": {"regularisation.png"},

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bayesplat.compare import Comparison
 from bayesplat.datasets import Dataset
-from bayesplat.diagnostics.overfitting import active_splats
+from bayesplat.diagnostics.active import active_splats
 from bayesplat.results import Posterior
 
 PICTURES = {

@@ -5,16 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesplat._lazy import pd, xr
+from bayesplat.diagnostics.active import active_splats
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.pool import chain_weights
 from bayesplat.tables import evenly
 
 APART_REMEDY = {
+    "crowded": "{active:.0f} of {k} splats are at work: raise `n_splats`, since chains mix through spare ones",
     "nuts": "run longer (warmup, draws), or try method='smc', which weighs explanations, if it stays",
     "smc": "run more draws, or try a stronger prior",
 }
 """What to do where chains disagree."""
+
+CROWDED = 0.9
+"""Share of splats at work above which there are hardly any to spare."""
 
 RHAT_LIMIT = 1.01
 """vehtari2021."""
@@ -150,13 +155,20 @@ def _disagreement(table: "pd.DataFrame", tree: "xr.DataTree", method: str) -> tu
         failures.append("Only one chain ran, so agreement between chains cannot be judged; run at least 4.")
     apart = [f"{label} ({r_hat:.3f})" for label, r_hat in table["r_hat"].items() if not float(r_hat) <= RHAT_LIMIT]  # pyright: ignore
     if apart and chains > 1:
-        failures.append(f"Chains disagree: R-hat above {RHAT_LIMIT} for {', '.join(apart)}; {APART_REMEDY[method]}.")
+        remedy = _apart_remedy(tree, method)
+        failures.append(f"Chains disagree: R-hat above {RHAT_LIMIT} for {', '.join(apart)}; {remedy}.")
     failures.extend(_mixed(tree))
     ess = table[["ess_bulk", "ess_tail"]].min(axis=1)
     thin = [f"{label} ({size:.0f})" for label, size in ess.items() if not (size >= ESS_LIMIT)]
     if thin:
         failures.append(f"Too few effective draws: ESS below {ESS_LIMIT} for {', '.join(thin)}; run more draws.")
     return tuple(failures)
+
+
+def _apart_remedy(tree: "xr.DataTree", method: str) -> str:
+    active, k = active_splats(tree), group(tree, "posterior").sizes["splat"]
+    crowded = method == "nuts" and active > CROWDED * k
+    return APART_REMEDY["crowded" if crowded else method].format(active=active, k=k)
 
 
 def _mixed(tree: "xr.DataTree") -> tuple[str, ...]:

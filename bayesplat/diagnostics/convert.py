@@ -1,6 +1,7 @@
 """From draws to one ArviZ DataTree of NumPy arrays, in the user's units, with named dimensions."""
 
 import numpy as np
+from jaxtyping import Float
 
 from bayesplat._lazy import pd, xr
 from bayesplat._typing import Sites
@@ -138,6 +139,11 @@ def _host(content: Sites) -> dict[str, np.ndarray]:
 def group(tree: "xr.DataTree", name: str) -> "xr.Dataset":
     """One group of a tree as a plain dataset."""
     return tree[name].to_dataset()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def outputs(tree: "xr.DataTree") -> Float[np.ndarray, " n"]:
+    """The data y."""
+    return group(tree, "observed_data")["y"].values
 
 
 def draws_table(tree: "xr.DataTree") -> "pd.DataFrame":

@@ -3,19 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
 from scipy.special import logsumexp
 
 from bayesplat._lazy import pd, xr
-from bayesplat.diagnostics.convert import group
+from bayesplat.diagnostics.active import ACTIVE, active_splats
+from bayesplat.diagnostics.convert import outputs
 from bayesplat.diagnostics.loo import LeaveOneOut, leave_one_out
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.diagnostics.sensitivity import LIMIT, notes, sensitivity
 from bayesplat.likelihoods import FLOOR
 from bayesplat.scaling import spread
-
-ACTIVE = 0.05
-"""A splat is active if its term's root mean square over the data exceeds this share of sd(y)."""
 
 PIT_LEVEL = 0.01
 """Uniformity of the LOO-PIT is doubted below this p-value."""
@@ -64,26 +61,6 @@ class Overfitting:
     __repr__ = __str__
 
 
-def active_splats(tree: "xr.DataTree") -> float:
-    """Expected number of splats whose term matters to f on the data."""
-    return float(active_counts(tree, pooled(tree, "posterior")).mean())
-
-
-def active_counts(tree: "xr.DataTree", draws: "xr.Dataset") -> Int[np.ndarray, " s"]:
-    """Number of such splats in every draw, be it of the posterior or of the prior."""
-    return (draws["contribution"] > least_active(tree)).sum("splat").values
-
-
-def least_active(tree: "xr.DataTree") -> float:
-    """Size of a splat's term, in the units of y, above which it is active."""
-    y = _outputs(tree)
-    return ACTIVE * spread(y, y.mean())
-
-
-def _outputs(tree: "xr.DataTree") -> Float[np.ndarray, " n"]:
-    return group(tree, "observed_data")["y"].values
-
-
 def overfitting(tree: "xr.DataTree") -> Overfitting:
     """Judge a fit from its DataTree."""
     from scipy.stats import kstest
@@ -112,7 +89,7 @@ def overfitting(tree: "xr.DataTree") -> Overfitting:
         for block, meaning in SENSITIVITY.items()
     ]
     table = pd.DataFrame(rows, columns=["quantity", "value", "meaning"]).set_index("quantity")
-    noise_free = float(np.median(posterior["sigma"])) < NOISE_FREE * FLOOR * spread(y := _outputs(tree), y.mean())
+    noise_free = float(np.median(posterior["sigma"])) < NOISE_FREE * FLOOR * spread(y := outputs(tree), y.mean())
     signs = _signs(loo, p_loo, 1.0 if noise_free else pit_p, expected, n, k)
     return Overfitting(table, loo, signs, moved, (*notes(moved), *([AT_FLOOR] if noise_free else [])))
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bayesplat.diagnostics.overfitting import active_counts
+from bayesplat.diagnostics.active import active_counts
 from bayesplat.diagnostics.pool import joined, pooled
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, variable

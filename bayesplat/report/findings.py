@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from bayesplat.diagnostics.active import active_counts
 from bayesplat.diagnostics.convergence import APPROXIMATE, Convergence
 from bayesplat.diagnostics.convert import group
-from bayesplat.diagnostics.overfitting import Overfitting, active_counts
+from bayesplat.diagnostics.overfitting import Overfitting
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.likelihoods import StudentT
 from bayesplat.report.wording import beside, count, interval, number

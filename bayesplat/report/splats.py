@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from bayesplat.devices import inference
-from bayesplat.diagnostics.overfitting import least_active
+from bayesplat.diagnostics.active import least_active
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.priors.repulsion import log_bhattacharyya
 from bayesplat.report.findings import TAILS, Findings, interval_of

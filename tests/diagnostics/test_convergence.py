@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from diagnostics.trees import CHAINS, DRAWS, N, nuts_groups, svi_groups, tree_of
+from diagnostics.trees import CHAINS, DRAWS, K, N, nuts_groups, svi_groups, tree_of
 from scipy import stats
 
 from bayesplat.diagnostics.convergence import _uncertain, convergence, pareto_khat
@@ -75,6 +75,18 @@ def test_every_failure_has_its_sentence(name):
     assert not report.ok
     assert any(sentence in failure for failure in report.failures), report.failures
     assert f"! {report.failures[0]}" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("busy", "remedy"),
+    [(2, "run longer (warmup, draws)"), (4, "4 of 4 splats are at work: raise `n_splats`")],
+)
+def test_chains_that_disagree_without_a_splat_to_spare_need_more_of_them(busy, remedy):
+    groups = nuts_groups()
+    groups["posterior"]["contribution"] = np.tile(np.where(np.arange(K) < busy, 1.0, 0.0), (CHAINS, DRAWS, 1))
+    assert judge(groups).ok
+    shift_one_chain_at_one_point(groups)
+    assert any("Chains disagree" in failure and remedy in failure for failure in judge(groups).failures)
 
 
 def test_draws_that_are_no_numbers_do_not_pass():

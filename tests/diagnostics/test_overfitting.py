@@ -5,7 +5,8 @@ import pytest
 from diagnostics.trees import CHAINS, DRAWS, SIGMA, K, N, fit_groups, tree_of
 from scipy import special, stats
 
-from bayesplat.diagnostics.overfitting import active_splats, leave_one_out, overfitting
+from bayesplat.diagnostics.active import active_splats
+from bayesplat.diagnostics.overfitting import leave_one_out, overfitting
 
 
 def test_a_sound_fit_shows_no_sign():

@@ -6,6 +6,7 @@ from scipy import stats
 
 CHAINS, DRAWS, N, K = 4, 500, 60, 4
 SIGMA = 0.5
+CONTRIBUTION = np.array([1.0, 1.0, 1e-3, 0.0])  # two splats at work and two to spare
 DIMS = {"f": ["obs"], "y": ["obs"], "pit": ["obs"], "contribution": ["splat"]}
 
 
@@ -15,7 +16,12 @@ def nuts_groups():
     at = (CHAINS, DRAWS)
     line = np.linspace(-1.0, 1.0, N)
     return {
-        "posterior": {"f": line + 0.1 * rng.normal(size=(*at, N)), "sigma": SIGMA + 0.05 * rng.normal(size=at)},
+        "posterior": {
+            "f": line + 0.1 * rng.normal(size=(*at, N)),
+            "sigma": SIGMA + 0.05 * rng.normal(size=at),
+            "contribution": CONTRIBUTION + np.zeros((*at, K)),
+        },
+        "observed_data": {"y": line},
         "sample_stats": {
             "lp": rng.normal(size=at),
             "energy": rng.normal(size=at),
@@ -46,7 +52,7 @@ def fit_groups():
         "posterior": {
             "f": f,
             "sigma": SIGMA + 0.05 * rng.normal(size=at),
-            "contribution": np.tile([1.0, 1.0, 1e-3, 0.0], (*at, 1)),
+            "contribution": CONTRIBUTION + np.zeros((*at, K)),
             **{name: np.zeros(at) for name in ("spikes", "cancelling", "drifting")},
         },
         "log_likelihood": {"y": stats.norm.logpdf(y, f, SIGMA)},

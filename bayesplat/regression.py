@@ -94,8 +94,8 @@ class SplatModel(Specification):
         `method="nuts"`: a chain from each of several runs of the flow; `start` takes those of an earlier `fit` of the
         same data, by a model that may have another prior on amplitudes. Trajectories have at most 2^max_tree_depth - 1
         gradients; by default the depth is 6 for one input and 8 for more, where that ends within about an hour. "smc":
-        `chains` independent populations of `draws`, from the prior to the posterior, without warm-up: as long or several
-        as long, weighs explanations where chains keep to one, and estimates the evidence.
+        `chains` independent populations of `draws`, from the prior to the posterior, without warm-up: takes at least as
+        long, weighs explanations where chains keep to one, and estimates the evidence.
         "svi": a Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by
         size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the mode nearest to each fit.
         "auto": NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.

@@ -12,7 +12,7 @@ from bayesplat.diagnostics.pool import chain_weights
 from bayesplat.tables import evenly
 
 APART_REMEDY = {
-    "crowded": "{active:.0f} of {k} splats are at work: raise `n_splats`, since chains mix through spare ones",
+    "crowded": "raise `n_splats`, since chains mix through spare splats",
     "nuts": "run longer (warmup, draws), or try method='smc', which weighs explanations, if it stays",
     "smc": "run more draws, or try a stronger prior",
 }
@@ -167,8 +167,9 @@ def _disagreement(table: "pd.DataFrame", tree: "xr.DataTree", method: str) -> tu
 
 def _apart_remedy(tree: "xr.DataTree", method: str) -> str:
     active, k = active_splats(tree), group(tree, "posterior").sizes["splat"]
-    crowded = method == "nuts" and active > CROWDED * k
-    return APART_REMEDY["crowded" if crowded else method].format(active=active, k=k)
+    if method == "nuts" and active > CROWDED * k:
+        return f"{active:.0f} of {k} splats are at work, so {APART_REMEDY['crowded']}"
+    return APART_REMEDY[method]
 
 
 def _mixed(tree: "xr.DataTree") -> tuple[str, ...]:

@@ -79,7 +79,7 @@ def test_every_failure_has_its_sentence(name):
 
 @pytest.mark.parametrize(
     ("busy", "remedy"),
-    [(2, "run longer (warmup, draws)"), (4, "4 of 4 splats are at work: raise `n_splats`")],
+    [(2, "run longer (warmup, draws)"), (4, "4 of 4 splats are at work, so raise `n_splats`")],
 )
 def test_chains_that_disagree_without_a_splat_to_spare_need_more_of_them(busy, remedy):
     groups = nuts_groups()

@@ -103,7 +103,7 @@ def _fit(problem: Problem, start: Float[np.ndarray, " m"], steps: int, show: Cal
     def step(intermediate_result: OptimizeResult) -> None:
         show(next(count), float(intermediate_result.fun))
 
-    budget = {"maxiter": steps, "maxfun": 10 * steps, "maxcor": 20, "ftol": 1e-9, "gtol": 1e-3}
+    budget = {"maxiter": steps, "maxfun": 10 * steps, "maxcor": 20, "ftol": 1e-13, "gtol": 1e-6}
     found = minimize(energy, start, method="L-BFGS-B", jac=True, callback=step, options=budget)
     show(steps, float(found.fun))
     offsets = DIFFERENCE * np.eye(start.size)

@@ -38,6 +38,9 @@ truth, and the seconds of all mothers. The posterior mean has the mother that it
 on {posterior_seeds} of the seeds. Wavelets: translation-invariant hard thresholding, told the noise sd and the
 wavelet that is best against the truth ({wavelets}). Seconds: median of a fit, on {machine}."""
 
+COVERAGE = """Share of the truth at the data that the 90% band of f covers, with its standard error over data sets; mean
+width of the band."""
+
 
 def methods(signal: str, options: argparse.Namespace) -> list[Method]:
     """Splats with every mother, and the peers."""
@@ -62,8 +65,13 @@ def named(mother: str) -> str:
 
 
 def errors(fitted: Fitted, data: Simulated) -> dict[str, float]:
-    """MSE to the truth at the data, as the wavelet literature measures it."""
-    return {"mse": np.mean((fitted.predict(data.x) - data.truth) ** 2)}
+    """MSE to the truth at the data, as the wavelet literature measures it; coverage and width of the band there."""
+    lower, upper = fitted.band(data.x) if fitted.band else np.full((2, len(data.truth)), np.nan)
+    return {
+        "mse": np.mean((fitted.predict(data.x) - data.truth) ** 2),
+        "covered": np.mean((lower <= data.truth) & (data.truth <= upper)) if fitted.band else np.nan,
+        "width": np.mean(upper - lower),
+    }
 
 
 def chosen(fits: pd.DataFrame) -> pd.DataFrame:
@@ -84,6 +92,17 @@ def compare(fits: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     wide = wide.loc[found.method.unique(), found.signal.unique()].astype(float)
     wide["seconds"] = both.groupby("method").seconds.median()
     return found, wide.reset_index()
+
+
+def covering(fits: pd.DataFrame) -> pd.DataFrame:
+    """Share of the truth that bands cover, with its standard error over data sets, and their width, by signal."""
+
+    def cell(some: pd.DataFrame) -> str:
+        return f"{some.covered.mean():.2f} ± {some.covered.sem():.2f}; {some.width.mean():.2f}"
+
+    banded = fits[fits.covered.notna()].groupby(["method", "signal"], sort=False)
+    wide = banded[["covered", "width"]].apply(cell).unstack(fill_value="–")
+    return wide[fits.signal.unique()].reset_index()
 
 
 def draw(fits: pd.DataFrame, first: dict[str, dict], options: argparse.Namespace) -> None:
@@ -126,8 +145,9 @@ def main(argv: list[str] | None = None) -> None:
     draw(rows.frame, first, options)
     wavelets = ", ".join(f"{signal} {statistics.BEST_WAVELET[signal]}" for signal in options.signals)
     how = {"chosen": CHOSEN, "wavelets": wavelets, "machine": table.machine()}
-    section = table.markdown("Blocks, Bumps, HeaviSine, Doppler", CAPTION.format(**vars(options), **how), wide)
-    table.page(options.out / "signals.md", [section])
+    sections = [table.markdown("Blocks, Bumps, HeaviSine, Doppler", CAPTION.format(**vars(options), **how), wide)]
+    sections.append(table.markdown("Coverage of 90% bands", COVERAGE, covering(rows.frame)))
+    table.page(options.out / "signals.md", sections)
 
 
 if __name__ == "__main__":

@@ -34,9 +34,14 @@ def posterior(
     def mean(at: np.ndarray) -> np.ndarray:
         return post.predict(at).mean
 
+    def band(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        pred = post.predict(at, prob=0.9)
+        return pred.lower, pred.upper
+
     sigma = float(post.data.posterior["sigma"].mean())
     # all k splats are in use, each a little
-    return SplatFit(mean, k * (1 + x.shape[1] * (x.shape[1] + 3) // 2), seconds, f"R-hat of f {r_hat:.3f}", sigma, k)
+    parameters = k * (1 + x.shape[1] * (x.shape[1] + 3) // 2)
+    return SplatFit(mean, parameters, seconds, f"R-hat of f {r_hat:.3f}", band, sigma, k)
 
 
 def fit(
@@ -61,8 +66,8 @@ def fit(
         live * (1 + d + SHAPES[covariance](d)),
         seconds,
         f"{found.runs[0].reason}; certificate {found.certificate:.2g} nats",
-        found.sigma,
-        live,
-        energies[0],
-        energies[-1],
+        sigma=found.sigma,
+        live=live,
+        energy=energies[0],
+        worst_energy=energies[-1],
     )

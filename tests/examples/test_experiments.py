@@ -132,6 +132,19 @@ def test_chosen_mother_has_the_lowest_energy_at_the_price_of_all():
     assert chosen.seconds.tolist() == [4, 4]
 
 
+def test_coverage_is_that_of_methods_with_bands():
+    fits = pd.DataFrame(
+        {
+            "signal": ["blocks", "blocks", "blocks", "doppler", "doppler"], "method": ["a", "a", "b", "b", "wavelets"],
+            "covered": [0.8, 1.0, 0.5, 0.6, np.nan], "width": [1.0, 3.0, 1.0, 2.0, np.nan],
+        }
+    )  # fmt: skip
+    wide = import_module("signals").covering(fits).set_index("method")
+    assert wide.loc["a"].tolist() == ["0.90 ± 0.10; 2.00", "–"]
+    assert wide.loc["b", "doppler"].endswith("; 2.00")
+    assert wide.index.tolist() == ["a", "b"]
+
+
 @pytest.mark.parametrize("d", [3, 10])
 @pytest.mark.parametrize(("name", "c_sum"), [("product peak", 7.25), ("continuous", 20.4)])
 def test_genz_functions_are_1_at_their_peak(name, c_sum, d):

@@ -181,3 +181,14 @@ def test_wavelets_refuse_points_at_random():
 def test_statistics_find_a_curve(method, settings, bound):
     x, y = curve()
     assert mse(getattr(statistics, method)(x, y, **settings), GRID, np.sin(6 * GRID[:, 0])) < bound
+
+
+def test_bands_of_a_process_are_those_of_the_function_without_noise():
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(size=(200, 1)), axis=0)
+    fitted = statistics.gaussian_process(x, 50 + 10 * (np.sin(6 * x[:, 0]) + 0.3 * rng.normal(size=200)), restarts=0)
+    lower, upper = fitted.band(GRID)
+    truth = 50 + 10 * np.sin(6 * GRID[:, 0])
+    assert np.mean((lower <= truth) & (truth <= upper)) > 0.7
+    # 2 * 1.645 * 3 for new data; f of some six degrees of freedom is known to 3 * sqrt(6 / 200)
+    assert 1.0 < np.mean(upper - lower) < 3.0

@@ -14,3 +14,4 @@ class Fitted:
     parameters: int  # free numbers that training sets
     seconds: float  # wall time of the fit, compilation included
     note: str = ""  # what a reader of the table should know
+    band: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None  # 90% of f: (m, d) -> lower, upper

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pywt
+from scipy.stats import norm
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -42,12 +43,16 @@ def gaussian_process(x: np.ndarray, y: np.ndarray, *, seed: int = 0, kernel: str
     if len(rows) > LEARN:
         process = GaussianProcessRegressor(process.kernel_, normalize_y=True, optimizer=None)
         process.fit((x[rows] - low) / width, y[rows])
-    return Fitted(
-        lambda new: process.predict((new - low) / width),
-        process.kernel_.n_dims,
-        time.perf_counter() - began,
-        f"{process.kernel_}; {len(rows)} data",
-    )
+    seconds = time.perf_counter() - began
+
+    def band(new: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, sd = process.predict((new - low) / width, return_std=True)
+        noise = process.kernel_.k2.noise_level * y[rows].var()
+        half = norm.ppf(0.95) * np.sqrt(np.maximum(sd**2 - noise, 0.0))
+        return mean - half, mean + half
+
+    note = f"{process.kernel_}; {len(rows)} data"
+    return Fitted(lambda new: process.predict((new - low) / width), process.kernel_.n_dims, seconds, note, band)
 
 
 def boosting(x: np.ndarray, y: np.ndarray, *, seed: int = 0) -> Fitted:

@@ -67,10 +67,11 @@ def leave_one_out(tree: "xr.DataTree") -> LeaveOneOut:
 
 def _importance_sampled(tree: "xr.DataTree") -> LeaveOneOut:
     scores, weights = group(tree, "loo_predictive"), chain_weights(tree)
-    if "stacking" not in tree.children:
-        return smoothed(scores, weights)
     kept = np.flatnonzero(weights >= LEAST_WEIGHT)
-    log_w = np.log(weights[kept] / weights[kept].sum())
+    weights = weights[kept] / weights[kept].sum()
+    if "stacking" not in tree.children:
+        return smoothed(scores.isel(chain=kept), weights)
+    log_w = np.log(weights)
     each = [smoothed(scores.isel(chain=[c])) for c in kept]
     log_density = log_w[:, None] + np.stack([loo.elpd_i for loo in each])
     elpd_i = np.asarray(logsumexp(log_density, axis=0))
@@ -80,9 +81,9 @@ def _importance_sampled(tree: "xr.DataTree") -> LeaveOneOut:
 
 def smoothed(scores: "xr.Dataset", weights: Float[np.ndarray, " chains"] | None = None) -> LeaveOneOut:
     """Scores of one sample, the draws of every chain with the chain's weight (by default alike)."""
-    log_density = _draws_last(scores["y"])
-    draws = log_density.shape[1]
-    log_chain = np.log(weights * weights.size) if weights is not None else np.zeros(scores.sizes["chain"])
+    log_density, chains = _draws_last(scores["y"]), scores.sizes["chain"]
+    weights = np.full(chains, 1 / chains) if weights is None else weights
+    draws, log_chain = scores.sizes["draw"] / np.sum(weights**2), np.log(weights * chains)  # draws that count
     # ArviZ flags only k > good_k, which lets NaN through; the count above treats NaN as bad
     log_weights, khat = _weights(log_density - np.repeat(log_chain, scores.sizes["draw"]), scores["y"])
     log_weights = log_weights - np.asarray(logsumexp(log_weights, axis=1, keepdims=True))

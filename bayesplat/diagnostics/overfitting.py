@@ -89,7 +89,9 @@ def overfitting(tree: "xr.DataTree") -> Overfitting:
         for block, meaning in SENSITIVITY.items()
     ]
     table = pd.DataFrame(rows, columns=["quantity", "value", "meaning"]).set_index("quantity")
-    noise_free = float(np.median(posterior["sigma"])) < NOISE_FREE * FLOOR * spread(y := outputs(tree), y.mean())
+    y = outputs(tree)
+    size = spread(y, y.mean() if posterior.sizes.get("trend_term") else 0.0)  # in units of which the floor is
+    noise_free = float(np.median(posterior["sigma"])) < NOISE_FREE * FLOOR * size
     signs = _signs(loo, p_loo, 1.0 if noise_free else pit_p, expected, n, k)
     return Overfitting(table, loo, signs, moved, (*notes(moved), *([AT_FLOOR] if noise_free else [])))
 

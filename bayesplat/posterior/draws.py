@@ -13,9 +13,7 @@ from bayesplat import collapsed, symptoms
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.devices import jit_once
 from bayesplat.model import Problem, with_trend
-from bayesplat.posterior.teleport import redraw_shared, teleport
-from bayesplat.priors import Repulsive
-from bayesplat.priors.sites import draw
+from bayesplat.posterior.prior import prior_sites
 
 BATCH = 64
 """Draws completed at a time: bounds memory at BATCH * n * k numbers."""
@@ -104,26 +102,7 @@ def _prior_batch(problem: Problem, key: Key, i: Int[AnyArray, ""]) -> Sites:
     return jax.vmap(lambda key: prior_sites(problem, key))(jax.random.split(jax.random.fold_in(key, i), BATCH))
 
 
-def prior_sites(problem: Problem, key: Key) -> Sites:
-    """One draw of every site from the prior, its repulsion included."""
-    first, second = jax.random.split(key)
-    return repelled(problem, draw(problem.sites(), first), second)
-
-
 def _joined[T](batch: Callable[[int], T], count: int) -> T:
     """Batches 0, 1, ... joined along their first axis and cut to `count`, as NumPy arrays."""
     parts = [jax.tree.map(np.asarray, batch(i)) for i in range(-(-count // BATCH))]
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
-
-
-def repelled(problem: Problem, values: Sites, key: Key, sweeps: int = 10, pool: int = 3) -> Sites:
-    """Turn independent sites into a draw under a repulsive prior, by teleports that know of no data."""
-    if not isinstance(problem.spec.prior, Repulsive):
-        return values
-    free = problem.without_data()
-
-    def sweep(values: Sites, key: Key) -> tuple[Sites, None]:
-        first, second = jax.random.split(key)
-        return teleport(free, redraw_shared(free, values, first), second, pool)[0], None
-
-    return jax.lax.scan(sweep, values, jax.random.split(key, sweeps))[0]

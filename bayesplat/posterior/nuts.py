@@ -119,7 +119,9 @@ def _adapt(problem: Problem, settings: Settings, state: State) -> State:
     """
     i = state.hmc.i
     weight = jnp.where(i < settings.warmup - settings.warmup // 10, jnp.maximum(1 / (i + 5.0), MEMORY), 0.0)
-    fisher = state.fisher + weight * (mean_over_splats(problem, state.hmc.z_grad**2) - state.fisher)
+    squares = mean_over_splats(problem, state.hmc.z_grad**2)
+    learnt = state.fisher + weight * (squares - state.fisher)
+    fisher = jnp.where(jnp.isfinite(squares) & (weight > 0), learnt, state.fisher)
     adapted = state.hmc.adapt_state._replace(
         inverse_mass_matrix=1 / fisher, mass_matrix_sqrt=jnp.sqrt(fisher), mass_matrix_sqrt_inv=1 / jnp.sqrt(fisher)
     )

@@ -25,9 +25,9 @@ from jaxtyping import Float
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.model import Problem
-from bayesplat.posterior.draws import prior_sites
 from bayesplat.posterior.gibbs import gibbs
 from bayesplat.posterior.nuts import mean_over_splats
+from bayesplat.posterior.prior import prior_sites
 from bayesplat.posterior.program import potential
 from bayesplat.priors.sites import constrain, unconstrain, unflatten
 from bayesplat.threads import run_all

@@ -42,7 +42,7 @@ class Pool(NamedTuple):
 
 def teleport(problem: Problem, values: Sites, key: Key, pool: int) -> tuple[Sites, Float[AnyArray, ""]]:
     """Redraw every splat once among `pool` candidates and itself; returns the share of splats that moved."""
-    return sweep(problem, values, key, jnp.arange(problem.spec.n_splats), partial(_candidates, problem, pool=pool))
+    return sweep(problem, values, key, jnp.arange(problem.spec.n_splats), partial(candidates, problem, pool=pool))
 
 
 def sweep(
@@ -64,7 +64,7 @@ def sweep(
     return values, jnp.mean(moved.astype(problem.x.dtype))
 
 
-def _candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: Key, pool: int) -> Pool:
+def candidates(problem: Problem, values: Sites, slot: Int[AnyArray, ""], key: Key, pool: int) -> Pool:
     """One splat as it is, first, and `pool` draws from the proposal."""
     spec = problem.spec
     table = {**geometry_sites(spec, problem.box, pool), **spec.prior.sites(pool)}
@@ -105,13 +105,6 @@ def _log_weights(
     system = collapsed.factor_weighted(weighted, rest)
     gain = problem.temper * collapsed.evidence_gain(system, pool.columns, scale)
     penalty = jnp.asarray(spec.prior.log_penalty_from(now.A, now.b, many.A, many.b))
-    return gain + jnp.sum(penalty.at[:, slot].set(0.0), 1) + pool.log_ratio
-
-
-def redraw_shared(problem: Problem, values: Sites, key: Key) -> Sites:
-    """Redraw what all splats share in their geometry from its prior, accepted by the rest of the density."""
-    fresh, accept = jax.random.split(key)
-    table = geometry_sites(problem.spec, problem.box, problem.spec.n_splats)
-    proposal = {**values, **draw({name: prior for name, prior in table.items() if name not in PER_SPLAT}, fresh)}
-    take = jnp.log(jax.random.uniform(accept)) < problem.log_rest(proposal) - problem.log_rest(values)
-    return jax.tree.map(lambda new, old: jnp.where(take, new, old), proposal, values)
+    log_weight = gain + jnp.sum(penalty.at[:, slot].set(0.0), 1) + pool.log_ratio
+    # a draw by perturbed maxima would prefer what is not a number
+    return jnp.where(jnp.isnan(log_weight), -jnp.inf, log_weight)

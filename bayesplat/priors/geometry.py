@@ -19,6 +19,10 @@ PER_SPLAT = frozenset({"deviation", "excess", "shear", "centre"})
 """Geometry sites with one row per splat; the others are shared by all."""
 
 
+WIDEST = 20.0
+"""Largest log excess that lengths follow: a splat wider than 5e8 boxes is constant over the data, and exp overflows."""
+
+
 class Box(NamedTuple):
     """What the geometry priors know of the inputs: their number and how densely data lie in the unit box."""
 
@@ -38,8 +42,8 @@ class Box(NamedTuple):
         return self.narrowest * self.gap
 
     def log_lengths(self, excess: Float[AnyArray, "k q"]) -> Float[AnyArray, "k q"]:
-        """Log axis lengths from the excess: log(floor + exp(excess))."""
-        return jnp.logaddexp(excess, jnp.log(self.floor))
+        """Log axis lengths from the excess: log(floor + exp(excess)), the excess `WIDEST` at most."""
+        return jnp.logaddexp(jnp.minimum(excess, WIDEST), jnp.log(self.floor))
 
     def excess(self, lengths: Float[AnyArray, "*k"]) -> Float[AnyArray, "*k"]:
         """The excess of axis lengths; those at the floor or below end a tenth of it above."""

@@ -11,6 +11,9 @@ from bayesplat.priors.amplitude import AmplitudePrior, Context, Ridge
 from bayesplat.priors.geometry import Lengths
 from bayesplat.priors.sites import SiteTable
 
+ROUNDING = 1e-15
+"""Least pivot of a factor, as a share of the entry that it comes from."""
+
 
 @dataclass(frozen=True)
 class Repulsive(AmplitudePrior):
@@ -121,7 +124,8 @@ def _quadratic(
         row: list[AnyArray] = []
         for j in range(i):
             row.append((S[..., i, j] - _dot(row, rows[j][:j])) / rows[j][j])
-        row.append(jnp.sqrt(S[..., i, i] - _dot(row, row)))
+        # of strongly sheared splats nothing but rounding may be left of it
+        row.append(jnp.sqrt(jnp.maximum(S[..., i, i] - _dot(row, row), ROUNDING * S[..., i, i])))
         solved.append((gap[..., i] - _dot(row, solved)) / row[i])
         rows.append(row)
     log_det = [jnp.log(row[-1]) for row in rows]

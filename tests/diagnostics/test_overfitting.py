@@ -1,12 +1,15 @@
 """Overfitting: leave-one-out scores against refits, and a sentence for each planted sign."""
 
+import arviz as az
 import numpy as np
 import pytest
-from diagnostics.trees import CHAINS, DRAWS, SIGMA, K, N, fit_groups, tree_of
+from diagnostics.trees import CHAINS, DIMS, DRAWS, SIGMA, K, N, fit_groups, tree_of
 from scipy import special, stats
 
 from bayesplat.diagnostics.active import active_splats
-from bayesplat.diagnostics.overfitting import leave_one_out, overfitting
+from bayesplat.diagnostics.evidence import with_evidence
+from bayesplat.diagnostics.loo import leave_one_out, smoothed
+from bayesplat.diagnostics.overfitting import overfitting
 
 
 def test_a_sound_fit_shows_no_sign():
@@ -107,6 +110,29 @@ def test_calibration_is_not_judged_where_noise_is_at_its_floor():
     report = overfitting(tree_of(groups))
     assert report.ok, report.signs
     assert "The noise is at its floor, 1e-05 sds of y" in str(report)
+
+
+@pytest.mark.parametrize("terms", [0, 1])
+def test_the_floor_of_the_noise_is_in_units_of_y_as_the_model_has_it(terms):
+    """About zero without a trend, about the mean with one."""
+    groups = fit_groups()
+    groups["observed_data"]["y"] = groups["observed_data"]["y"] + 1000.0
+    groups["posterior"]["sigma"] = np.full_like(groups["posterior"]["sigma"], 0.01)
+    groups["posterior"]["trend"] = np.zeros((*groups["posterior"]["sigma"].shape, terms))
+    tree = az.from_dict(groups, dims={**DIMS, "trend": ["trend_term"]})
+    assert ("The noise is at its floor" in str(overfitting(tree))) == (terms == 0)
+
+
+def test_runs_that_have_missed_the_posterior_lend_no_draws_to_leave_one_out_scores():
+    groups = fit_groups()
+    tree = with_evidence(tree_of(groups), np.array([0.0, -30.0, -40.0, -50.0]))
+    alone = smoothed(tree["loo_predictive"].to_dataset().isel(chain=[0]))
+    found = leave_one_out(tree)
+    np.testing.assert_array_equal(found.khat, alone.khat)
+    np.testing.assert_array_equal(found.elpd_i, alone.elpd_i)
+    assert found.good_k == alone.good_k < leave_one_out(tree_of(groups)).good_k
+    half = leave_one_out(with_evidence(tree_of(groups), np.array([0.0, 0.0, -40.0, -50.0])))
+    assert alone.good_k < half.good_k
 
 
 def test_parameters_are_not_counted_by_terms_that_cannot_be_trusted():

@@ -32,6 +32,14 @@ def test_weights_maximise_the_score_of_the_mixture():
     np.testing.assert_allclose(weights.sum(), 1.0)
 
 
+def test_weights_are_found_where_models_differ_by_next_to_nothing():
+    elpd = np.random.default_rng(0).normal(size=1000) + np.array([[0.0], [-0.001], [-0.002]])
+    weights = stacking_weights(elpd)
+    assert 1000 * (elpd[0].mean() - score(weights, elpd)) < 1e-3  # nats; the first alone is best
+    with_prior = stacking_weights(elpd, 5.0)
+    assert with_prior[0] > with_prior[1] > with_prior[2] > 0.3
+
+
 def test_weights_survive_densities_that_underflow():
     elpd = np.random.default_rng(1).normal(size=(2, 50))
     np.testing.assert_allclose(stacking_weights(elpd - 2000.0), stacking_weights(elpd), atol=1e-8)

@@ -11,8 +11,9 @@ from statistical import P_VALUE, law_p_value, mean_p_value
 from bayesplat import symptoms
 from bayesplat.likelihoods import StudentT
 from bayesplat.posterior import draws
+from bayesplat.posterior.prior import repelled
 from bayesplat.priors import Repulsive, Ridge
-from bayesplat.priors.sites import constrain
+from bayesplat.priors.sites import constrain, draw
 from bayesplat.trend import PRIOR_SD
 
 K, CHAINS, LENGTH = 3, 2, 64
@@ -238,6 +239,21 @@ def test_repelled_draws_agree_with_importance_weighting(prior, pairs, name):
         assert mean_p_value(before, expected, error) < P_VALUE  # as if nothing had been repelled
 
 
+def test_many_splats_have_moved_far_enough_to_repel_each_other(x64):
+    """A round that starts where the last one ended changes nothing; one that starts from independent splats does."""
+    problem, many = problem_of(REPULSION, k=20), 200
+    once = jax.jit(jax.vmap(lambda values, key: repelled(problem, values, key)))
+    rounds = [jax.vmap(lambda key: draw(problem.sites(), key))(jax.random.split(jax.random.key(0), many))]
+    for key in jax.random.split(jax.random.key(1), 3):
+        rounds.append(once(rounds[-1], jax.random.split(key, many)))
+
+    def p_value(before, after):
+        return min(stats.ks_2samp(before[name].ravel(), after[name].ravel()).pvalue for name in ("location", "spread"))
+
+    assert p_value(rounds[1], rounds[3]) > P_VALUE
+    assert p_value(rounds[0], rounds[1]) < P_VALUE
+
+
 def test_priors_without_repulsion_are_left_alone(x64):
     values = {"centre": jnp.zeros((2, 1))}
-    assert draws.repelled(problem_of(Ridge(), k=2), values, jax.random.key(0)) is values
+    assert repelled(problem_of(Ridge(), k=2), values, jax.random.key(0)) is values

@@ -48,7 +48,7 @@ def test_pool_weights_are_the_log_joint_up_to_a_constant(x64):
     @jax.jit
     def look(first, second):
         values = draw(problem.sites(), first)
-        some = teleport._candidates(problem, values, slot, second, POOL)
+        some = teleport.candidates(problem, values, slot, second, POOL)
         weights, placed = weigh(problem, values, slot, some)
         return weights - some.log_ratio, jax.vmap(problem.log_rest)(placed), problem.log_rest(values)
 
@@ -66,7 +66,7 @@ def test_candidates_have_the_mother_of_their_slot(slot, x64):
     @jax.jit
     def look(first, second):
         values = draw(problem.sites(), first)
-        some = teleport._candidates(problem, values, at, second, POOL)
+        some = teleport.candidates(problem, values, at, second, POOL)
         weights, placed = weigh(problem, values, at, some)
         return weights - some.log_ratio, jax.vmap(problem.log_rest)(placed)
 
@@ -81,7 +81,7 @@ def test_candidates_follow_the_prior_of_one_splat_when_weighed(lengths, x64):
     def one(key):
         first, second = jax.random.split(key)
         values = draw(problem.sites(), first)
-        some = teleport._candidates(problem, values, jnp.asarray(0), second, POOL)
+        some = teleport.candidates(problem, values, jnp.asarray(0), second, POOL)
         fresh = {name: leaf[1] for name, leaf in some.sites.items()}
         own = {name: leaf[0] for name, leaf in some.sites.items()}
         return sites_of(own), sites_of(fresh), jnp.exp(some.log_ratio[1])
@@ -92,6 +92,21 @@ def test_candidates_follow_the_prior_of_one_splat_when_weighed(lengths, x64):
     assert mean_p_value(own - weight[:, None] * fresh + 0.05, 0.0) < P_VALUE
     if type(lengths) is Lengths:  # free lengths are those of the prior otherwise, and need no weights
         assert mean_p_value(own - fresh, 0.0) < P_VALUE
+
+
+def test_candidates_whose_density_is_no_number_are_never_chosen(x64):
+    problem, slot = problem_of(RegularizedHorseshoe(n_active=1.0), k=K), jnp.asarray(1)
+
+    @jax.jit
+    def look(first, second):
+        values = draw(problem.sites(), first)
+        some = teleport.candidates(problem, values, slot, second, POOL)
+        broken = some._replace(columns=jnp.asarray(some.columns).at[:, 2].set(jnp.nan))
+        return weigh(problem, values, slot, broken)[0]
+
+    weights = look(jax.random.key(1), jax.random.key(2))
+    assert np.isneginf(weights[2])
+    assert np.isfinite(np.delete(weights, 2)).all()
 
 
 @pytest.fixture(scope="module")

@@ -156,3 +156,15 @@ def test_numbers_are_checked(make, words):
     with pytest.raises(BayesplatError) as refusal:
         make()
     assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize("family", [Diag(), Full()], ids=["diag", "full"])
+def test_lengths_of_any_excess_give_scales_that_are_numbers(family, x64):
+    """With few `tails` a deviation may be of any size, and the exponential of a length overflows."""
+    excess = jnp.array([[800.0, -2.0, -900.0], [-2.0, 800.0, 1e4]])
+    shears = jnp.zeros((2, family.n_shears(3))) + 0.3
+    A, log_det = jax.vmap(lambda lengths, shear: family.constrain(lengths, shear, 3))(BOX.log_lengths(excess), shears)
+    assert np.isfinite(A).all()
+    assert np.isfinite(log_det).all()
+    assert np.min(np.asarray(A)[0, 0, 0]) > 1e8  # constant over the box
+    np.testing.assert_allclose(np.exp(BOX.log_lengths(jnp.array([[3.0]]))), FLOOR + np.exp(3.0), rtol=1e-12)

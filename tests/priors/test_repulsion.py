@@ -54,6 +54,17 @@ def test_repulsion_is_the_product_over_pairs(repulsion):
     assert expected < -0.1
 
 
+@pytest.mark.parametrize("shear", [1.0, 20.0, 25.0])
+def test_gradients_of_strongly_sheared_splats_are_numbers(shear, repulsion):
+    """Of a correlation that rounds to 1 nothing is left on the diagonal of the factor but rounding."""
+    with jax.enable_x64(True):
+        sheared = A.copy()
+        sheared[:2] = 0.2 * np.array([[1.0, 0.0], [np.tanh(shear), 1 / np.cosh(shear)]])
+        value, gradients = repulsion(sheared, B)
+    assert np.isfinite(value)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
 def test_order_does_not_matter(repulsion):
     order = np.array([3, 1, 4, 0, 2])
     value, (grad_A, grad_b) = repulsion(A, B)

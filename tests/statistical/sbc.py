@@ -24,7 +24,7 @@ from bayesplat.model import with_trend
 from bayesplat.mothers import Box, Gaussian, Mixed
 from bayesplat.plots import style
 from bayesplat.posterior import nuts, svi
-from bayesplat.posterior.draws import prior_sites
+from bayesplat.posterior.prior import prior_sites
 from bayesplat.priors import R2D2, Flat, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
 from bayesplat.priors.sites import unconstrain
 

@@ -57,10 +57,10 @@ def stacking_weights(elpd: Float[np.ndarray, "m n"], prior: float = 0.0) -> Floa
 
     def at(log_w: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Score, log weights and the log of the factor that each would be updated by."""
-        log_w = log_w - logsumexp(log_w)
-        log_mixture = logsumexp(log_w[:, None] + elpd, axis=0)
+        log_w = log_w - np.asarray(logsumexp(log_w))
+        log_mixture = np.asarray(logsumexp(log_w[:, None] + elpd, axis=0))
         pull = np.log(prior) - log_w if prior else -np.inf
-        log_factor = np.logaddexp(logsumexp(elpd - log_mixture, axis=1), pull) - np.log(total)
+        log_factor = np.logaddexp(np.asarray(logsumexp(elpd - log_mixture, axis=1)), pull) - np.log(total)
         return float(np.sum(log_mixture) + (prior * np.sum(log_w) if prior else 0.0)), log_w, log_factor
 
     best, power = at(np.zeros(m)), 1.0

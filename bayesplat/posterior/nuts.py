@@ -114,8 +114,8 @@ def _adapt(problem: Problem, settings: Settings, state: State) -> State:
     """Learn the mass during warm-up: the mean squared gradient, averaged over splats, which is their mean precision.
 
     Splats trade places, so the spread of a splat's coordinates says how far it travels and not how finely data hold
-    it; gradients say that wherever it is. All splats share one mass, so that labels do not matter to the sampler. Idle
-    splats then hardly move along gradients; teleports move them. The last tenth of warm-up tunes the step alone.
+    it; gradients say that wherever it is. In all that each has a row of, splats share one mass: labels do not matter.
+    Idle splats then hardly move along gradients; teleports move them. The last tenth of warm-up tunes the step alone.
     """
     i = state.hmc.i
     weight = jnp.where(i < settings.warmup - settings.warmup // 10, jnp.maximum(1 / (i + 5.0), MEMORY), 0.0)

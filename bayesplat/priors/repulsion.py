@@ -20,7 +20,8 @@ class Repulsive(AmplitudePrior):
     """Another prior times a repulsion between splats, so that no +v/-v pair sits in one place (petralia2012).
 
     The factor is prod_{i<j} (1 - c_ij^2)^strength, with c_ij the Bhattacharyya coefficient of the two splats'
-    Gaussians: 1 for two splats in the same place with the same shape, 0 for splats far apart. Costs O(k^2).
+    Gaussians: 1 for two splats in the same place with the same shape, 0 for splats far apart. The more splats, the
+    shorter it makes them, so f comes out smaller than the base says: for few splats only. Costs O(k^2).
     """
 
     base: AmplitudePrior = Ridge()

@@ -21,11 +21,11 @@ def expect[T](value: object, kind: type[T], hint: str) -> T:
     return cast(T, value)
 
 
-def positive_int(name: str, value: object) -> int:
-    """Return `value` as an int of at least 1, or refuse it."""
+def positive_int(name: str, value: object, least: int = 1) -> int:
+    """Return `value` as an int of at least `least`, or refuse it."""
     require(
-        _is_integer(value) and int(value) >= 1,  # pyright: ignore[reportArgumentType]
-        f"Expected `{name}` to be an integer of at least 1, got {value!r}.",
+        _is_integer(value) and int(value) >= least,  # pyright: ignore[reportArgumentType]
+        f"Expected `{name}` to be an integer of at least {least}, got {value!r}.",
     )
     return int(value)  # pyright: ignore[reportArgumentType]
 

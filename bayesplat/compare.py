@@ -137,6 +137,8 @@ def _verdict(table: "pd.DataFrame", n: int) -> str:
     names = np.array([repr(str(name)) for name in table.index])
     best, gaps = names[0], table.iloc[1:]
     bad = int(table["bad_k"].iloc[0])
+    if not table[["elpd_diff", "dse"]].to_numpy()[1:].any():
+        return f"{', '.join(names)} have the same scores, datum by datum: are they the same fit?"
     if bad > UNTRUSTED * n:
         return (
             f"{best} scores highest, but {bad} of its {n} LOO terms cannot be trusted (bad_k), and they flatter: score "

@@ -75,7 +75,7 @@ class Predictor(NamedTuple):
     ) -> Float[np.ndarray, " m"]:
         """What is asked of new outputs, standardised."""
         x = as_inputs(x_new, "x_new", self.names[:-1])
-        y = as_output(y_new, x.shape[0], "y_new")
+        y = as_output(y_new, x.shape[0], "y_new", "x_new")
         error, box = self._errors(y_err, y), np.asarray(self.scaling.to_box(x))
         with inference():
             return value(self.components, box, np.asarray(self.scaling.to_standard(y)), error)

@@ -27,5 +27,5 @@ def display(stage: str, show: bool | None = None) -> Iterator[Report]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(stage, total=None, note="compiling")
+        task = bar.add_task(stage, total=None, note="compiling, once for each model and size of data")
         yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)

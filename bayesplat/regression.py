@@ -105,11 +105,10 @@ class SplatModel(Specification):
         """
         one_of("method", method, (*METHODS, "auto"))
         one_of("guide", guide, svi.GUIDES)
-        counts = {"chains": chains, "draws": draws, "warmup": warmup}
-        chains, draws, warmup = (positive_int(name, count) for name, count in counts.items())
+        chains, warmup = positive_int("chains", chains), positive_int("warmup", warmup)
+        draws = positive_int("draws", draws, least=4)  # of which halves of chains can be compared
         seed, target_accept = integer("seed", seed), fraction("target_accept", target_accept)
         deepest = None if max_tree_depth is None else positive_int("max_tree_depth", max_tree_depth)
-        require(draws >= 4, f"Expected `draws` of at least 4, got {draws}.")
         began = time.perf_counter()
         bound = bind_table(self, x, y, y_err)
         n, d = bound.problem.x.shape

@@ -1,6 +1,7 @@
 """From what users hold (arrays, frames, lists) to float64 arrays, with every refusal of odd data in one place."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -52,8 +53,8 @@ def as_inputs(x: object, name: str = "x", fitted: tuple[str, ...] | None = None)
     return array
 
 
-def as_output(y: object, n: int, name: str = "y") -> Float[np.ndarray, " n"]:
-    """Outputs as float64 (n,), NaN = missing; (n, 1) is accepted.
+def as_output(y: object, n: int, name: str = "y", beside: str = "x") -> Float[np.ndarray, " n"]:
+    """Outputs as float64 (n,), NaN = missing; (n, 1) is accepted. They stand `beside` n rows of inputs.
 
     Raises BayesplatError for text, complex, infinity, another length or several columns.
     """
@@ -65,7 +66,8 @@ def as_output(y: object, n: int, name: str = "y") -> Float[np.ndarray, " n"]:
         f"Expected `{name}` with shape (n,), got {array.shape}; fit one model for each output column.",
     )
     require(
-        array.shape[0] == n, f"Expected `{name}` with as many rows as `x` ({n}), got {array.shape[0]}; match the rows."
+        array.shape[0] == n,
+        f"Expected `{name}` with as many rows as `{beside}` ({n}), got {array.shape[0]}; match the rows.",
     )
     require(not np.isinf(array).any(), f"Expected finite or missing (NaN) `{name}`, got infinity; drop those rows.")
     return array
@@ -118,6 +120,8 @@ def _as_float(array: object, name: str) -> np.ndarray:
         raise BayesplatError(f"Expected `{name}` to be an array of numbers, got {type(array).__name__}.") from error
     require(not np.iscomplexobj(raw), f"Expected real numbers in `{name}`, got complex ones; pass their real part.")
     try:
+        if raw.dtype.kind == "O" and names is not None:
+            raw = np.where(pd.isna(raw), np.nan, raw)  # pandas and polars have missing values of their own
         if raw.dtype.kind in "mM":
             raise TypeError("NumPy would turn dates into counts of days or nanoseconds")
         return np.array(np.ma.filled(np.ma.asarray(raw, dtype=np.float64), np.nan))
@@ -180,14 +184,22 @@ def by_position(columns: list[str], fitted: tuple[str, ...]) -> bool:
     return unnamed and len(columns) == len(fitted) and not set(fitted) & set(columns)
 
 
+def taken_in_order(what: str, columns: list[str], fitted: tuple[str, ...]) -> str:
+    """What to say where columns go by position."""
+    some, own = (", ".join(map(repr, names)) for names in (columns, fitted))
+    plural = "s" if len(fitted) > 1 else ""
+    return f"{what} has no column{plural} {own}, as the inputs of the fit are called; taken by position: {some}."
+
+
 def _by_name(x: Any, name: str, fitted: tuple[str, ...]) -> object:
     """The columns of a frame that a fit knows, in its order; an array, or a fit of arrays, goes by position."""
     columns = _columns(x)
     if columns is None:
         return x
-    missing = [own for own in fitted if own not in columns]
     if by_position(columns, fitted):
+        warnings.warn(taken_in_order(f"`{name}`", columns, fitted), UserWarning, stacklevel=5)
         return x
+    missing = [own for own in fitted if own not in columns]
     require(
         not missing,
         f"Expected `{name}` with the columns {', '.join(map(repr, fitted))}, as in the fit, got "

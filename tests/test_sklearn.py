@@ -255,7 +255,7 @@ def test_names_of_columns_are_kept_and_checked(frame, calls):
         ({"random_state": True}, "got True"),
         ({"n_splats": 0}, "Expected `n_splats` to be an integer of at least 1, got 0"),
         ({"n_splats": 3, "prior": bs.RegularizedHorseshoe(5)}, "Expected `n_active` below the number of splats (3)"),
-        ({"inference": "nuts", "draws": 2}, "Expected `draws` of at least 4, got 2"),
+        ({"inference": "nuts", "draws": 2}, "Expected `draws` to be an integer of at least 4, got 2"),
     ],
 )
 def test_odd_parameters_are_refused_by_fit(data, parameters, message):

@@ -155,13 +155,23 @@ def test_columns_of_the_same_name_are_refused(kind):
     np.testing.assert_array_equal(as_inputs(twice, "x_new", ("a",)), TWO[:, 1:])  # others do not matter
 
 
+def test_missing_values_of_pandas_are_missing():
+    frame = pd.DataFrame({"a": pd.array([1.0, None, 3.0]), "b": pd.array([1, 2, None], dtype="Int64")})
+    assert "got NaN or infinity in 2 rows" in refusal(lambda: as_inputs(frame))
+    assert np.isnan(as_data(ONE, frame[["a"]]).y).tolist() == [False, True, False]
+    assert as_inputs(frame.iloc[:1]).tolist() == [[1.0, 1.0]]
+
+
 def test_text_in_a_frame_is_named_by_its_column():
     frame = pd.DataFrame({"a": [1.0, 2.0], "site": ["north", "south"], "when": ["1 May", "2 May"]})
     assert "got text or dates in the columns 'site', 'when'; encode" in refusal(lambda: as_inputs(frame))
 
 
 def test_a_fit_of_arrays_goes_by_position():
-    np.testing.assert_array_equal(as_inputs(FRAMES["pandas"], "x_new", ("x1", "x2", "x3")), THREE)
+    with pytest.warns(
+        UserWarning, match="`x_new` has no columns 'x1', 'x2', 'x3', .* taken by position: 'b', 'a', 'c'"
+    ):
+        np.testing.assert_array_equal(as_inputs(FRAMES["pandas"], "x_new", ("x1", "x2", "x3")), THREE)
     mixed = FRAMES["pandas"].set_axis(["x2", "X1", "x3"], axis=1)  # some of the names, so not by position
     assert "'x2', 'X1', 'x3'; rename them" in refusal(lambda: as_inputs(mixed, "x_new", ("x1", "x2", "x3")))
     swapped = FRAMES["pandas"].set_axis(["x2", "x1", "x3"], axis=1)

@@ -3,20 +3,19 @@
 Numbers are taken from the columns that are used.
 """
 
+import csv
 import sys
 from collections.abc import Iterable
-from math import isinf, isnan, nan
+from math import isinf, isnan
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bayesplat._checks import BayesplatError, require
+from bayesplat.cli.cells import advice, number
 
 PARQUET = (".parquet", ".pq")
-
-MISSING = {"", "na", "n/a", "nan", "null", "none"}
-"""Cells that mean a missing value, in lower case."""
 
 COMMAS = "; save it with commas between cells, points in decimals and nothing above the header"
 """What to do about a file whose cells are not apart as those of CSV are."""
@@ -62,16 +61,22 @@ def _read_csv(path: Path) -> pd.DataFrame:
     require(not twice, f"{path} has several columns named {listed(twice)}; give each column a name of its own.")
     frame = frame.fillna("")  # rows with fewer cells than the header
     require(
-        any(_number(str(name)) is None for name in frame.columns),
+        any(number(str(name)) is None for name in frame.columns),
         f"{path} has no header: its first line holds numbers; add a first line with the names of the columns.",
     )
     return frame
 
 
+def cells_together(columns: list[str]) -> bool:
+    """Whether names hold marks that other kinds of CSV have between cells."""
+    return any(mark in name for name in columns for mark in ";\t")
+
+
 def require_columns(frame: pd.DataFrame, names: list[str], path: Path) -> None:
     """Refuse names that are not columns, saying which columns there are."""
     missing = [name for name in names if name not in frame.columns]
-    hint = COMMAS if any(mark in name for name in frame.columns for mark in ";\t") else ""
+    quoted = "; write names that hold commas in double quotes" if any("," in name for name in frame.columns) else ""
+    hint = COMMAS if cells_together(list(frame.columns)) else quoted
     require(
         not missing,
         f"{path} has no column{'s' if len(missing) > 1 else ''} {listed(missing)}; its columns are "
@@ -88,7 +93,8 @@ def input_names(frame: pd.DataFrame, apart: list[str], chosen: str | None, path:
         require(not unnamed, f"{path} has a column without a name; name it, or choose columns with --inputs a,b.")
         require(bool(names), f"{path} has no column besides the target {target!r}; expected at least one input.")
         return names
-    names = list(dict.fromkeys(name.strip() for name in chosen.split(",") if name.strip()))
+    cells = next(csv.reader([chosen], skipinitialspace=True))  # a name in quotes may hold commas
+    names = list(dict.fromkeys(name.strip() for name in cells if name.strip()))
     require(bool(names), "Expected names of columns after --inputs, separated by commas.")
     for name, role in zip(apart, ("the target", "the column of known errors"), strict=False):
         require(name not in names, f"{name!r} is {role} and cannot be an input too.")
@@ -107,9 +113,11 @@ def numbers(frame: pd.DataFrame, names: list[str], path: Path, missing: bool = F
 
 def _column(name: str, cells: list[str], path: Path, missing: bool, hint: str) -> list[float]:
     where = f"of {path} (column {name!r})"
-    values = [_number(cell) for cell in cells]
+    values = [number(cell) for cell in cells]
     for row, value in enumerate(values):
-        require(value is not None, f"Expected numbers, got {cells[row]!r} in row {row + 1} {where}{hint}.")
+        if value is None:
+            what = advice(cells, row) or hint
+            raise BayesplatError(f"Expected numbers, got {cells[row]!r} in row {row + 1} {where}{what}.")
     numbers = [value for value in values if value is not None]
     odd = [row for row, value in enumerate(numbers) if isinf(value) or (isnan(value) and not missing)]
     if odd:
@@ -119,16 +127,6 @@ def _column(name: str, cells: list[str], path: Path, missing: bool, hint: str) -
             f"Expected numbers, got {kind} in row {odd[0] + 1}{more} {where}; fill or delete those rows."
         )
     return numbers
-
-
-def _number(cell: str) -> float | None:
-    """The number in a cell, NaN if it is missing, None if it is text."""
-    if cell.strip().lower() in MISSING:
-        return nan
-    try:
-        return None if "_" in cell else float(cell)  # Python reads 1_5 as 15
-    except ValueError:
-        return None
 
 
 def write_csv(frame: pd.DataFrame, path: Path | None) -> None:

@@ -167,8 +167,9 @@ def fit(
     require_columns(frame, apart, data)
     require(error != target, f"Expected --error to name another column than --target, got {target!r} for both.")
     names = input_names(frame, apart, inputs, data)
-    x = numbers(frame, names, data, hint="; leave that column out with --inputs, or code it as numbers")
-    y = numbers(frame, [target], data, missing=True, hint="; leave the cell empty if it is missing")[target]
+    x = numbers(frame, names, data, hint="; leave that column out with --inputs, or code classes as columns of 0 and 1")
+    only = "; only numbers can be fitted, and missing cells left empty"
+    y = numbers(frame, [target], data, missing=True, hint=only)[target]
     y_err = None if error is None else numbers(frame, [error], data, missing=True)[error]
     known = "" if error is None else f", with known errors from {error!r}"
     note(f"Fitting {target!r} to {listed(names)}: {len(frame)} rows of {data}{known}.")

@@ -10,10 +10,10 @@ import typer
 
 from bayesplat._checks import require
 from bayesplat.cli.console import note
-from bayesplat.cli.files import numbers, read_table, require_columns, require_writable, write_csv
+from bayesplat.cli.files import cells_together, numbers, read_table, require_columns, require_writable, write_csv
 from bayesplat.posterior.predict import Prediction
 from bayesplat.regression import load
-from bayesplat.tables import by_position
+from bayesplat.tables import by_position, taken_in_order
 
 EXAMPLE = "bayesplat predict run.nc new.csv --prob 0.9 --out predictions.csv"
 
@@ -68,8 +68,10 @@ def predict(
 
 def _inputs(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> list[str]:
     """Columns with the names of the fit, in its order; by position if the fit had no names of its own."""
-    if by_position(list(frame.columns), names):
-        return list(frame.columns)
+    columns = list(frame.columns)
+    if by_position(columns, names) and not cells_together(columns):
+        note(taken_in_order(str(path), columns, names))
+        return columns
     require_columns(frame, list(names), path)
     return list(names)
 

@@ -89,7 +89,8 @@ def smoothed(scores: "xr.Dataset", weights: Float[np.ndarray, " chains"] | None 
     log_weights = log_weights - np.asarray(logsumexp(log_weights, axis=1, keepdims=True))
     elpd_i = np.asarray(logsumexp(log_weights + log_density, axis=1))
     pit = np.sum(np.exp(log_weights) * _draws_last(scores["pit"]), axis=1)
-    return LeaveOneOut(elpd_i, khat, min(1 - 1 / np.log10(draws), 0.7), np.clip(pit, 0.0, 1.0))
+    good_k = float(np.clip(1 - 1 / np.log10(draws), 0.0, 0.7))
+    return LeaveOneOut(elpd_i, khat, good_k, np.clip(pit, 0.0, 1.0))
 
 
 def _weights(log_ratio: np.ndarray, by_chain: "xr.DataArray") -> tuple[np.ndarray, np.ndarray]:

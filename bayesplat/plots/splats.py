@@ -131,12 +131,13 @@ def _curves(ax: Axes, shown: Shown) -> None:
     base = scaling.mean + trend
     style.dots(ax, shown.x[:, 0], shown.y, style.PALE, 0.8)
     ax.plot(grid, base + total, color=style.PALE, lw=4, alpha=0.8, label="trend + all splats", zorder=1.6)
-    ax.plot(grid, base, color=style.BLACK, lw=0.8, ls=":", label="trend")
     for i, (term, colour) in enumerate(zip(terms.T, cycle(style.CYCLE), strict=False)):
         line = ("-", "--", "-.")[i // len(style.CYCLE) % 3]
-        ax.plot(grid, base + term, line, color=colour, lw=1.3, label="trend + one splat" if i == 0 else None)
+        ax.plot(grid, base + term, line, color=colour, lw=1.3)
         peak = int(np.argmax(np.abs(term)))
         _mark(ax, float(grid[peak]), float(base[peak] + term[peak]), int(shown.copies[i]), 7 if term[peak] > 0 else -7)
+    ax.plot([], [], color=style.GREY, lw=1.3, label="trend + one splat, each in a colour")
+    ax.plot(grid, base, color=style.BLACK, lw=0.8, ls=":", label="trend", zorder=2.5)  # flat splats lie on it
     ax.set_xlim(grid[0], grid[-1])
 
 

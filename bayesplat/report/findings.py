@@ -135,5 +135,6 @@ def overfitting_verdict(found: Findings) -> str:
     """One sentence on overfitting."""
     signs = found.overfitting.signs
     if not signs:
-        return "There is no sign of overfitting."
+        early = "" if found.convergence.ok else " in these draws; look again once no check of convergence fails"
+        return f"There is no sign of overfitting{early}."
     return f"The fit may follow the noise or be miscalibrated: {count(len(signs), 'sign')} of it."

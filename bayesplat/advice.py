@@ -88,7 +88,7 @@ def _size(table: "pd.DataFrame", sd: float, output: str) -> str:
 
 def _widths(table: "pd.DataFrame", x: Float[np.ndarray, "n d"], inputs: tuple[str, ...]) -> list[str]:
     """For every input: the shortest features that the prior expects, beside what data so far apart can show."""
-    found, (n, d) = [], x.shape
+    found, n, d = [], len(x), int(np.sum(~constant(x)))
     for name, extent, still in zip(inputs, np.ptp(x, axis=0), constant(x), strict=True):
         if still:
             continue

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from scipy.spatial import KDTree
 
 from bayesplat import blocks, collapsed
+from bayesplat._checks import require
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.collapsed import Collapsed, Factor, Weighted
 from bayesplat.devices import jit_once
@@ -18,6 +19,7 @@ from bayesplat.likelihoods import NoiseField, Normal
 from bayesplat.operators import Identity, Operator
 from bayesplat.priors import Box, Context, Lengths, Ridge
 from bayesplat.priors.sites import SiteTable, draw, log_density
+from bayesplat.scaling import constant
 from bayesplat.specification import Geometry, Specification, geometry, geometry_sites
 from bayesplat.trend import PRIOR_SD, trend_features
 
@@ -245,6 +247,7 @@ def bind(
     observed = (~np.isnan(y)).astype(x.dtype)
     box = data_box(x, spec.likelihood.narrowest)
     overlap = _mean_square_height(spec, x, box)
+    require(bool(overlap > 1e-12), "Expected `lengths` of splats that reach data, got none that does; raise `typical`.")
     return Problem(
         jnp.asarray(x),
         jnp.asarray(np.where(observed > 0, y, 0.0)),
@@ -262,14 +265,15 @@ def bind(
 
 
 def data_box(x: Float[np.ndarray, "n d"], narrowest: float) -> Box:
-    """Spacing of distinct inputs: the median distance to the nearest neighbour, per axis."""
+    """Spacing of distinct inputs: the median distance to the nearest neighbour, per axis along which they vary."""
     distinct = np.unique(x, axis=0)
     n, d = distinct.shape
-    grid = max(n, 2) ** (-1.0 / d)
+    varying = int(np.sum(~constant(x))) or d
+    grid = max(n, 2) ** (-1.0 / varying)
     if n < 2:
         return Box(d, grid, grid, narrowest)
     nearest = KDTree(distinct).query(distinct, 2)[0][:, 1]
-    return Box(d, float(np.median(nearest)) / np.sqrt(d), grid, narrowest)
+    return Box(d, float(np.median(nearest)) / np.sqrt(varying), grid, narrowest)
 
 
 def _mean_square_height(spec: Specification, x: Float[np.ndarray, "n d"], box: Box) -> np.floating:

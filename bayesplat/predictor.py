@@ -1,6 +1,5 @@
 """Predictions in the user's units, from one posterior or from a mixture of several."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from bayesplat.devices import inference
 from bayesplat.diagnostics.pool import counts, spread
 from bayesplat.posterior import predict as predictions
 from bayesplat.posterior.predict import Component, Prediction
-from bayesplat.scaling import Scaling, rounding
+from bayesplat.scaling import Scaling, in_reach
 from bayesplat.tables import as_errors, as_inputs, as_output
 
 
@@ -46,20 +45,9 @@ class Predictor(NamedTuple):
 
     def _inside(self, x_new: object) -> Float[np.ndarray, "m d"]:
         """New inputs on the unit box; a warning where the fit knows nothing: further out than any splat's centre."""
-        raw = as_inputs(x_new, "x_new", self.names[:-1])
-        x, low = np.asarray(self.scaling.to_box(raw)), self.scaling.low[None, :]
         margin = max(component.spec.centres.margin for component in self.components)
-        beyond = ((x < -margin) | (x > 1 + margin)) & ~self.still
-        moved = (np.abs(raw - low) > rounding(low)) & self.still
-        names = ", ".join(name for name, one in zip(self.names, moved.any(0), strict=False) if one)
-        odd = {
-            "lie beyond the data: f returns to the trend there, and its bands are too narrow.": beyond,
-            f"differ from all data in {names}, constant in the fit: nothing is known of f there.": moved,
-        }
-        for message, where in odd.items():
-            if rows := int(where.any(1).sum()):
-                warnings.warn(f"{rows} of {len(x)} rows of `x_new` {message}", UserWarning, stacklevel=4)
-        return x
+        raw = as_inputs(x_new, "x_new", self.names[:-1])
+        return in_reach(raw, self.scaling, self.still, margin, self.names, stacklevel=4)
 
     def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
         """Log p(y_new | data) at every row, per unit of y. NaN where y_new is missing."""

@@ -1,5 +1,6 @@
 """From the user's units to the unit box of inputs and standardised outputs, and back."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,32 @@ class Scaling(NamedTuple):
         return (y - self.mean) / self.sd
 
 
+def in_reach(
+    x_new: Float[np.ndarray, "m d"],
+    scaling: Scaling,
+    still: Bool[np.ndarray, " d"],
+    margin: float,
+    names: tuple[str, ...],
+    stacklevel: int,
+) -> Float[np.ndarray, "m d"]:
+    """New inputs on the unit box; a warning where a fit knows nothing: further out than any splat's centre.
+
+    `still` are the inputs that were constant in the fit, whose splats have centres up to `margin` outside the box.
+    """
+    x, low = np.asarray(scaling.to_box(x_new)), scaling.low[None, :]
+    beyond = ((x < -margin) | (x > 1 + margin)) & ~still
+    moved = (np.abs(x_new - low) > rounding(low)) & still
+    those = ", ".join(name for name, one in zip(names, moved.any(0), strict=False) if one)
+    odd = {
+        "lie beyond the data: f returns to the trend there, and its bands are too narrow.": beyond,
+        f"differ from all data in {those}, constant in the fit: nothing is known of f there.": moved,
+    }
+    for message, where in odd.items():
+        if rows := int(where.any(1).sum()):
+            warnings.warn(f"{rows} of {len(x)} rows of `x_new` {message}", UserWarning, stacklevel=stacklevel + 1)
+    return x
+
+
 def fit_scaling(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, " n"], centred: bool = True) -> Scaling:
     """Scaling of observed data, NaN outputs left out; outputs are centred unless f is to be 0 without splats."""
     low, extent = x.min(0), np.ptp(x, 0)
@@ -48,5 +75,9 @@ def rounding(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
 
 def spread(y: Float[np.ndarray, " n"], about: float) -> float:
     """Root mean square of y about a value; 1 where it is 0, up to rounding."""
-    size = float(np.sqrt(np.mean((y - about) ** 2)))
+    away = y - about
+    largest = float(np.abs(away).max())
+    # squares of the largest and the smallest numbers have no place among numbers
+    unit = 1.0 if 1e-150 < largest < 1e150 or largest == 0 else largest
+    size = unit * float(np.sqrt(np.mean((away / unit) ** 2)))
     return 1.0 if size <= ROUNDING * np.spacing(np.abs(y).max()) else size

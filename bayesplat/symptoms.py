@@ -10,7 +10,7 @@ MATTERS = 0.01
 
 
 def cancelling_pairs(terms: Float[AnyArray, "n k"]) -> Float[AnyArray, ""]:
-    """Pairs whose terms are nearly opposite: cosine below -0.9 and a sum at most half as large as either term."""
+    """Pairs whose terms are nearly opposite: cosine below -0.9 and a sum at most half as large as the larger term."""
     gram = terms.T @ terms
     square = jnp.diagonal(gram)
     cosine = gram / jnp.sqrt(square[:, None] * square[None, :] + 1e-300)

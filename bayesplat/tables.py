@@ -197,7 +197,7 @@ def _by_name(x: Any, name: str, fitted: tuple[str, ...]) -> object:
     if columns is None:
         return x
     if by_position(columns, fitted):
-        warnings.warn(taken_in_order(f"`{name}`", columns, fitted), UserWarning, stacklevel=5)
+        warnings.warn(taken_in_order(f"`{name}`", columns, fitted), UserWarning, stacklevel=6)
         return x
     missing = [own for own in fitted if own not in columns]
     require(

@@ -295,6 +295,7 @@ BOXES = {
     "square grid": (np.stack(np.meshgrid(*[np.linspace(0, 1, 5)] * 2), -1).reshape(-1, 2), 0.25 / np.sqrt(2), 0.2),
     "one datum": (np.zeros((1, 3)), 2 ** (-1 / 3), 2 ** (-1 / 3)),
     "one place": (np.ones((4, 1)), 0.5, 0.5),
+    "a constant column": (np.column_stack([np.linspace(0, 1, 11), np.zeros(11)]), 0.1, 1 / 11),
 }
 
 

@@ -60,6 +60,13 @@ def test_draws_are_the_functions_that_bands_are_made_of(predictors):
     np.testing.assert_allclose(one.draws(X[:3]), drawn[:, :3], rtol=1e-10)
 
 
+def test_intervals_of_almost_all_observations_are_finite(predictors):
+    band = predictors[0].predict(X[:3], 1 - 2**-53, "observation")
+    assert np.isfinite(band.lower).all()
+    assert np.isfinite(band.upper).all()
+    assert (band.upper > predictors[0].predict(X[:3], 0.999, "observation").upper).all()
+
+
 @pytest.mark.parametrize("ask", [lambda one, x: one.predict(x, 0.9, "function"), lambda one, x: one.draws(x)])
 def test_inputs_beyond_the_data_are_warned_of(predictors, ask):
     low, extent = predictors[0].scaling.low[0], predictors[0].scaling.extent[0]

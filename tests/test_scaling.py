@@ -33,6 +33,8 @@ def test_the_maps_are_affine_and_undone_by_their_numbers():
         ([1e9, 1e9 + 2e-7, 1e9], 1.0),  # a spread below rounding is no spread
         ([4.0], 1.0),
         ([1e-12, 3e-12], 1e-12),
+        ([-1e-170, 3e-170], 2e-170),  # whose squares are zero
+        ([-1e200, 3e200], 2e200),  # and no numbers
         ([2.0**30, 2.0**30 + 2.0**-16], 2.0**-17),
     ],
 )

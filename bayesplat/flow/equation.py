@@ -99,7 +99,7 @@ def solve(
     residuals: list[float] = []
     for step, own in enumerate(jax.random.split(key, newton + polish)):
         left = residuals[-1] if residuals else first
-        operator, target = equation.linear(u, slowest * min(1.0, left / first))
+        operator, target = equation.linear(u, slowest * min(1.0, left / first if first else 0.0))
         energy = squared_error(bind(spec, equation.x, target, spec.likelihood.field(equation.x), operator), PENALTY)
         before = tuple(_revalued(energy, run) for run in found.runs) if found else ()
         runs = flow.run_flow(energy, own, starts, HASTE if step < newton else flow.Settings(), resume=before)

@@ -39,7 +39,7 @@ class NegLogEvidence(Energy):
             log_likelihood
             + jnp.sum(jnp.where(live, per_splat, 0.0))
             + self._log_shared(position)
-            + self.problem.spec.prior.log_penalty(at.A, at.b)
+            + self.problem.spec.prior.log_penalty(at.A, at.b, live)
         )
 
     def scale(self, position: Position) -> Float[AnyArray, ""]:

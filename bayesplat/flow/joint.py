@@ -29,7 +29,7 @@ class NegLogJoint(NegLogEvidence):
             + log_determinant
             + jnp.sum(per_splat)
             + self._log_shared(position)
-            + self.problem.spec.prior.log_penalty(at.A, at.b)
+            + self.problem.spec.prior.log_penalty(at.A, at.b, live)
         )
 
     def scale(self, position: Position) -> Float[AnyArray, ""]:

@@ -10,6 +10,7 @@ from bayesplat._lazy import pd
 from bayesplat.devices import inference
 from bayesplat.evaluate import heights
 from bayesplat.measure import SplatMeasure
+from bayesplat.scaling import constant
 
 AGREE = 2.0
 """Nats between the two best starts above which they found different fits."""
@@ -59,7 +60,7 @@ def report(
         }
     low, high = x.min(0), x.max(0)
     b = np.asarray(measure.b)[live]
-    outside = int(np.any((b < low) | (b > high), axis=1).sum())
+    outside = int(np.any(((b < low) | (b > high)) & ~constant(x), axis=1).sum())
     apart = float(np.ptp(np.sort(energies)[:2]))
     rows = [
         ("live splats", f"{used} of {k}"),

@@ -15,7 +15,7 @@ from bayesplat.flow.position import geometry
 from bayesplat.flow.report import FitReport, report
 from bayesplat.flow.step import State
 from bayesplat.measure import SplatMeasure
-from bayesplat.scaling import Scaling
+from bayesplat.scaling import Scaling, constant, in_reach
 from bayesplat.specification import Specification
 from bayesplat.tables import Data, as_inputs
 from bayesplat.trend import trend_features
@@ -50,8 +50,9 @@ class PointFit:
         Raises BayesplatError for inputs of another dimension, text, NaN or infinity.
         """
         x = as_inputs(x_new, "x_new", self.names[:-1])
+        box = in_reach(x, self.scaling, constant(self.x), self.spec.centres.margin, self.names, stacklevel=2)
         with inference():
-            trend = trend_features(self.spec.trend, self.scaling.to_box(x)) @ self.trend
+            trend = trend_features(self.spec.trend, box) @ self.trend
             return self.scaling.mean + np.asarray(trend + evaluate(self.measure, x)[:, 0])
 
     def report(self) -> FitReport:

@@ -71,7 +71,7 @@ def predict(
 
     `error` holds known sds of the measurements of new observations.
     """
-    tails = ((1 - prob) / 2, (1 + prob) / 2)
+    tails = ((1 - prob) / 2, min((1 + prob) / 2, float(np.nextafter(1, 0))))  # which rounds to 1 next to it
     parts = []
     for rows, errors in zip(_blocks(x, components), _columns(error, len(x), components), strict=True):
         if kind == "observation":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from numpyro import distributions as dist
 
 from bayesplat._checks import positive
@@ -72,8 +72,10 @@ class AmplitudePrior:
         """The prior on lengths to use, given the model's own."""
         return lengths
 
-    def log_penalty(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, ""]:
-        """Log of an unnormalised factor that couples the splats; zero unless the prior says otherwise."""
+    def log_penalty(
+        self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], live: Bool[AnyArray, " k"] | None = None
+    ) -> Float[AnyArray, ""]:
+        """Log of an unnormalised factor that couples the `live` splats (all); zero unless the prior says otherwise."""
         return jnp.zeros(())
 
     def log_penalty_from(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from bayesplat._checks import positive, require
 from bayesplat._typing import AnyArray, Sites
@@ -80,9 +80,11 @@ class Repulsive(AmplitudePrior):
         """The lengths of the base."""
         return self.base.lengths(lengths)
 
-    def log_penalty(self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, ""]:
+    def log_penalty(
+        self, A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], live: Bool[AnyArray, " k"] | None = None
+    ) -> Float[AnyArray, ""]:
         """Log of the repulsion."""
-        return self.strength * log_repulsion(A, b)
+        return self.strength * log_repulsion(A, b, live)
 
     def log_penalty_from(
         self,
@@ -137,9 +139,12 @@ def _dot(left: list[AnyArray], right: list[AnyArray]) -> AnyArray | float:
     return sum((a * b for a, b in zip(left, right, strict=False)), 0.0)
 
 
-def log_repulsion(A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"]) -> Float[AnyArray, ""]:
-    """Log of prod_{i<j} (1 - c_ij^2), at most 0; two identical splats cost about 28 nats, not infinity."""
-    return jnp.sum(jnp.triu(_log_apart(log_bhattacharyya(A, b, A, b)), 1))
+def log_repulsion(
+    A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], live: Bool[AnyArray, " k"] | None = None
+) -> Float[AnyArray, ""]:
+    """Log of prod_{i<j} (1 - c_ij^2) over live splats (all), at most 0; two identical ones cost about 28 nats."""
+    apart = jnp.triu(_log_apart(log_bhattacharyya(A, b, A, b)), 1)
+    return jnp.sum(apart if live is None else jnp.where(live[:, None] & live[None, :], apart, 0.0))
 
 
 def log_repulsion_from(

@@ -12,6 +12,7 @@ from bayesplat.flow import evidence, reaction
 from bayesplat.flow.evidence import log_seen, neg_log_evidence
 from bayesplat.flow.joint import neg_log_joint, squared_error
 from bayesplat.flow.position import Particles, geometry, particles
+from bayesplat.priors import Repulsive
 from tests.flow.bumps import WIDTH, bumps, energy_of, problem_of
 from tests.flow.bumps import N as GRID
 from tests.flow.dense import Dense, Splats
@@ -162,6 +163,17 @@ def test_dead_splats_count_for_nothing(seen, compiled, position, kind):
     everyone = np.ones(K, bool)
     assert compiled(kind, moved, everyone)["value"] != compiled(kind, position, everyone)["value"]
     assert not particles(seen[kind]["gradient"]).centre[2].any()
+
+
+@pytest.mark.parametrize("make", [neg_log_evidence, neg_log_joint])
+def test_dead_splats_repel_nobody(make, position):
+    """Nor do the clones of the last one that a wider position holds."""
+    energy = make(problem_of(np.sin(5 * np.linspace(0, 1, N)), np.asarray(splats(N, 3).centre), K, prior=Repulsive()))
+    value = eqx.filter_jit(energy.value)
+    moved = position._replace(centre=position.centre.at[2].set(position.centre[0]))
+    assert value(moved, jnp.asarray(LIVE)) == value(position, jnp.asarray(LIVE))
+    everyone = jnp.ones(K, bool)
+    assert value(moved, everyone) != value(position, everyone)
 
 
 # ---------------------------------------------------------------- the collapsed system

@@ -65,6 +65,14 @@ def test_gradients_of_strongly_sheared_splats_are_numbers(shear, repulsion):
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
+def test_dead_splats_repel_nobody(x64):
+    live = np.array([True, False, True, True, False])
+    found, gradient = jax.jit(jax.value_and_grad(lambda b: log_repulsion(A, b, live)))(B)
+    np.testing.assert_allclose(found, log_repulsion(A[live], B[live]), rtol=1e-12)
+    assert not np.asarray(gradient)[~live].any()
+    assert np.asarray(gradient)[live].all()
+
+
 def test_order_does_not_matter(repulsion):
     order = np.array([3, 1, 4, 0, 2])
     value, (grad_A, grad_b) = repulsion(A, B)

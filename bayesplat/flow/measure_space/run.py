@@ -43,7 +43,10 @@ def run(
     metric: Metric = frobenius,
     pace: Pace = EVEN,
 ) -> tuple[SplatMeasure, History]:
-    """Measure after so many steps of transport and then reaction, and the history; the number of splats stays."""
+    """Measure after so many steps of transport and then reaction, and the history; the number of splats stays.
+
+    Some splat must have mass: without any there is no stable step, and nothing to transport.
+    """
 
     def step(measure: SplatMeasure, _: None) -> tuple[SplatMeasure, History]:
         dt = stable_step(energy, measure, metric)

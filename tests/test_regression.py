@@ -353,7 +353,7 @@ CALLS = {
     "seed": (lambda m, p: m.sample(X, Y, seed=True), "Expected `seed` to be an integer, got True"),
     "wide seed": (lambda m, p: m.fit(X, Y, seed=2**64), "Expected `seed` to have 64 bits at most"),
     "percent": (lambda m, p: m.sample(X, Y, target_accept=95), "Expected `target_accept` strictly between 0 and 1"),
-    "draws": (lambda m, p: m.sample(X, Y, draws=2), "Expected `draws` of at least 4"),
+    "draws": (lambda m, p: m.sample(X, Y, draws=2), "Expected `draws` to be an integer of at least 4"),
     "foreign start": (lambda m, p: m.sample(X, Y, start=m.fit(X + 1.0, Y, starts=1)), "a fit of the same data"),
     "columns": (lambda m, p: p.predict(TWO), "Expected `x_new` with 1 input column, as in the fit"),
     "prob": (lambda m, p: p.predict(X, prob=90), "Expected `prob` strictly between 0 and 1, got 90"),

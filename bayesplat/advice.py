@@ -88,14 +88,14 @@ def _size(table: "pd.DataFrame", sd: float, output: str) -> str:
 
 def _widths(table: "pd.DataFrame", x: Float[np.ndarray, "n d"], inputs: tuple[str, ...]) -> list[str]:
     """For every input: the shortest features that the prior expects, beside what data so far apart can show."""
-    found, n, d = [], len(x), int(np.sum(~constant(x)))
-    for name, extent, still in zip(inputs, np.ptp(x, axis=0), constant(x), strict=True):
-        if still:
+    found, n, varying = [], len(x), ~constant(x)
+    for name, extent, varies in zip(inputs, np.ptp(x, axis=0), varying, strict=True):
+        if not varies:
             continue
         row = table.loc[f"length of a splat (one sd), {name}"]
         found.append(
             f"{name}: splats of length {row['5%']:.3g} to {row['95%']:.3g} are expected, over a range of {extent:.3g} "
-            f"with data about {extent * n ** (-1 / d):.2g} apart. If you know that features are about L wide, say "
-            f"lengths=Lengths(typical=L / {2 * extent:.3g})."
+            f"with data about {extent * n ** (-1 / varying.sum()):.2g} apart. If you know that features are about L "
+            f"wide, say lengths=Lengths(typical=L / {2 * extent:.3g})."
         )
     return found

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from bayesplat._typing import AnyArray, Key, Sites
 from bayesplat.model import Problem
 from bayesplat.posterior.interweave import interweave
-from bayesplat.posterior.teleport import candidates
+from bayesplat.posterior.teleport import candidates, log_apart
 from bayesplat.priors import Repulsive
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import constrain, draw, log_density, unconstrain
@@ -51,12 +51,9 @@ def _teleport(problem: Problem, values: Sites, key: Key, pool: int) -> Sites:
         slot, key = inputs
         fresh, choose = jax.random.split(key)
         # their columns at the data are not used, so that the compiler leaves them out
-        some, now = candidates(problem, values, slot, fresh, pool), problem.geometry(values)
-        apart = problem.spec.prior.log_penalty_from(now.A, now.b, some.geometry.A, some.geometry.b)
-        log_weights = jnp.sum(jnp.asarray(apart).at[:, slot].set(0.0), 1) + some.log_ratio
-        chosen = jax.random.categorical(choose, log_weights)
-        moved = {name: jnp.asarray(values[name]).at[slot].set(leaf[chosen]) for name, leaf in some.sites.items()}
-        return {**values, **moved}, None
+        some = candidates(problem, values, slot, fresh, pool)
+        log_weights = log_apart(problem, problem.geometry(values), slot, some) + some.log_ratio
+        return some.put(jax.random.categorical(choose, log_weights), slot, values), None
 
     k = problem.spec.n_splats
     return jax.lax.scan(move, values, (jnp.arange(k), jax.random.split(key, k)))[0]

@@ -39,6 +39,13 @@ class Pool(NamedTuple):
     columns: Float[AnyArray, "n c"]
     log_ratio: Float[AnyArray, " c"]  # log of the prior's density over that of their proposal, up to a constant
 
+    def put(self, chosen: Int[AnyArray, ""], slot: Int[AnyArray, ""], values: Sites) -> Sites:
+        """The values with one of the candidates in a slot."""
+        return {
+            **values,
+            **{name: jnp.asarray(values[name]).at[slot].set(leaf[chosen]) for name, leaf in self.sites.items()},
+        }
+
 
 def teleport(problem: Problem, values: Sites, key: Key, pool: int) -> tuple[Sites, Float[AnyArray, ""]]:
     """Redraw every splat once among `pool` candidates and itself; returns the share of splats that moved."""
@@ -56,9 +63,8 @@ def sweep(
         fresh, choose = jax.random.split(key)
         some = candidates(values, slot, fresh)
         chosen = jax.random.categorical(choose, _log_weights(problem, values, weighted, slot, some))
-        moved = {name: jnp.asarray(values[name]).at[slot].set(leaf[chosen]) for name, leaf in some.sites.items()}
         weighted = collapsed.with_column(weighted, slot, some.columns[:, chosen])
-        return ({**values, **moved}, weighted), chosen > 0
+        return (some.put(chosen, slot, values), weighted), chosen > 0
 
     (values, _), moved = jax.lax.scan(move, (values, weighted), (slots, jax.random.split(key, len(slots))))
     return values, jnp.mean(moved.astype(problem.x.dtype))
@@ -96,7 +102,7 @@ def _log_weights(
     problem: Problem, values: Sites, weighted: Weighted, slot: Int[AnyArray, ""], pool: Pool
 ) -> Float[AnyArray, " c"]:
     """Log collapsed density with each candidate in the slot, up to a constant; `weighted` holds the features now."""
-    spec, now, many = problem.spec, problem.geometry(values), pool.geometry
+    spec, now = problem.spec, problem.geometry(values)
     noise = problem.noise_size(values)
     scales = jnp.asarray(spec.prior.scales(values, problem.context, noise))
     own = spec.prior.own_sites
@@ -104,7 +110,13 @@ def _log_weights(
     rest = with_trend(scales.at[slot].set(0.0), weighted.slope.shape[0])
     system = collapsed.factor_weighted(weighted, rest)
     gain = problem.temper * collapsed.evidence_gain(system, pool.columns, scale)
-    penalty = jnp.asarray(spec.prior.log_penalty_from(now.A, now.b, many.A, many.b))
-    log_weight = gain + jnp.sum(penalty.at[:, slot].set(0.0), 1) + pool.log_ratio
+    log_weight = gain + log_apart(problem, now, slot, pool) + pool.log_ratio
     # a draw by perturbed maxima would prefer what is not a number
     return jnp.where(jnp.isnan(log_weight), -jnp.inf, log_weight)
+
+
+def log_apart(problem: Problem, now: Geometry, slot: Int[AnyArray, ""], pool: Pool) -> Float[AnyArray, " c"]:
+    """Log repulsion between each candidate for a slot and the splats in the others."""
+    many = pool.geometry
+    penalty = jnp.asarray(problem.spec.prior.log_penalty_from(now.A, now.b, many.A, many.b))
+    return jnp.sum(penalty.at[:, slot].set(0.0), 1)

@@ -4,6 +4,7 @@ A killed process loses the piece that it was working on. Pieces are plain NumPy 
 known to whoever recorded it, so that nothing in a file decides what is built from it.
 """
 
+import hashlib
 import json
 import os
 import warnings
@@ -22,8 +23,11 @@ from bayesplat.atomic import write_whole
 from bayesplat.tables import identical
 
 FORMAT = "bayesplat-checkpoint"
-VERSION = 2
-"""Version of the files in the folder; raised whenever an older reader would misread one. 2: data may have errors."""
+VERSION = 3
+"""Version of the files in the folder; raised whenever an older reader would misread one.
+
+2: data may have errors. 3: the settings have a digest.
+"""
 
 MANIFEST, LOCK = "run.json", "lock"
 
@@ -115,7 +119,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         version <= VERSION,
         f"{path} has format version {version}, this bayesplat reads up to {VERSION}; upgrade bayesplat.",
     )
+    require(
+        manifest.get("sha256") == _digest(manifest),
+        f"{path} is damaged: it is not as it was written; restore it, or delete {folder}.",
+    )
     return manifest
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """SHA-256 of a manifest, but for the digest that it holds itself."""
+    rest = {name: value for name, value in manifest.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
@@ -170,6 +184,7 @@ def _begin(
     require(not kept, f"Expected an empty or new folder for a checkpoint, got {journal.folder} with {kept[:3]} in it.")
     journal.record("data", data)
     manifest = {"format": FORMAT, "format_version": VERSION, "settings": settings, "made_by": made_by}
+    manifest["sha256"] = _digest(json.loads(json.dumps(manifest)))
     # last, so that a folder with a manifest is complete
     write_whole(journal.folder / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=1), "utf-8"))
 

@@ -108,7 +108,7 @@ def sum_over_rows(
 
 
 def _blocks(leaf: Float[AnyArray, "n ..."], size: int) -> Float[AnyArray, "blocks size ..."]:
-    """Blocks of rows. Padding repeats the last row, so the origin of the last block stays among the data."""
+    """Blocks of rows; padding repeats the last row."""
     padded = jnp.pad(leaf, ((0, -leaf.shape[0] % size), *((0, 0),) * (leaf.ndim - 1)), mode="edge")
     return padded.reshape(-1, size, *leaf.shape[1:])
 
@@ -139,7 +139,9 @@ def _offsets(
     inverse: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], x: Float[AnyArray, "n d"]
 ) -> list[Float[AnyArray, "n k"]]:
     """The axes of z = A^{-1} (x - b)."""
-    origin = jax.lax.stop_gradient(jnp.mean(x, axis=0, keepdims=True))  # any constant: the value does not depend on it
+    # Any constant would do: the value does not depend on it. Among the centres, so that one row far away, as a missing
+    # value's code is, costs no other row its digits.
+    origin = jax.lax.stop_gradient(jnp.mean(b, axis=0, keepdims=True))
     x_local, b_local = x - origin, b - origin
     z = []
     for axis in range(x.shape[1]):

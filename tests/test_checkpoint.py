@@ -152,6 +152,14 @@ def test_a_manifest_that_cannot_be_read_is_refused(run, text, words):
         begin(run)
 
 
+def test_a_changed_setting_is_refused(run):
+    text = (run / MANIFEST).read_text()
+    (run / MANIFEST).write_text(text.replace('"draws": 5', '"draws": 6'))
+    assert (run / MANIFEST).read_text() != text
+    with pytest.raises(BayesplatError, match=r"run\.json is damaged: it is not as it was written"):
+        read_manifest(run)
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for name, got in {"missing": "nothing", "file": "a file", ".": "a folder without run.json"}.items():

@@ -63,6 +63,14 @@ def test_fast_values_and_gradients_equal_the_reference(name, d, dtype):
         np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING * jnp.finfo(dtype).eps * size)
 
 
+def test_a_row_far_away_costs_the_others_no_digits(dtype):
+    """As a code for what is missing is: one such row must not change the rest of its block."""
+    mu, x = random_measure(ALL["gaussian"], 2, dtype), points(30, 2, dtype)
+    far = np.asarray(evaluate(mu, jnp.concatenate([x, jnp.full((1, 2), 1e15, dtype)])))
+    np.testing.assert_array_equal(far[:-1], evaluate(mu, x))
+    np.testing.assert_array_equal(far[-1], 0.0)
+
+
 @mothers
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_heights_along_the_frame_equal_autodiff(mother, d, x64):

@@ -26,7 +26,10 @@ _SUM_ENTRIES = 2**16
 def heights(
     A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], x: Float[AnyArray, "n d"], mother: Mother
 ) -> Float[AnyArray, "n k"]:
-    """Heights rho(z) / rho(0) (n, k) at z = A^{-1} (x - b), by one matrix product per axis of z; all splats live."""
+    """Heights rho(z) / rho(0) (n, k) at z = A^{-1} (x - b), by one matrix product per axis of z; all splats live.
+
+    Digits are lost where the origin lies many lengths of a splat away: x is best in the unit box.
+    """
     return _heights(_inverse(A), b, x, mother)
 
 
@@ -73,9 +76,14 @@ def evaluate(measure: SplatMeasure, x: Float[AnyArray, "n d"], rows: int | None 
     block_rows = rows or max(1, _BLOCK_ENTRIES // k)
     inverse = _inverse(measure.A)
     amplitude = jnp.where(measure.live[:, None], measure.amplitude, 0.0)
+    # Any origin would do, as the values do not depend on it, but digits do: it stands among the splats, so that one row
+    # far away, as a code for what is missing is, costs no other row its own.
+    live = measure.live[:, None]
+    origin = jax.lax.stop_gradient(jnp.sum(jnp.where(live, measure.b, 0.0), 0) / jnp.maximum(jnp.sum(live), 1))
 
     def values(block: Float[AnyArray, "rows d"]) -> Float[AnyArray, "rows p"]:
-        return jnp.matmul(_heights(inverse, measure.b, block, measure.mother), amplitude, precision="highest")
+        columns = _heights(inverse, measure.b - origin, block - origin, measure.mother)
+        return jnp.matmul(columns, amplitude, precision="highest")
 
     if n <= block_rows:
         return values(x)
@@ -139,13 +147,9 @@ def _offsets(
     inverse: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], x: Float[AnyArray, "n d"]
 ) -> list[Float[AnyArray, "n k"]]:
     """The axes of z = A^{-1} (x - b)."""
-    # Any constant would do: the value does not depend on it. Among the centres, so that one row far away, as a missing
-    # value's code is, costs no other row its digits.
-    origin = jax.lax.stop_gradient(jnp.mean(b, axis=0, keepdims=True))
-    x_local, b_local = x - origin, b - origin
     z = []
     for axis in range(x.shape[1]):
         to_z = inverse[:, axis]  # (k, d), the row of each A^{-1} that gives this axis of z
         # Full precision: the default on GPUs multiplies float32 with 10-bit fractions.
-        z.append(jnp.matmul(x_local, to_z.T, precision="highest") - jnp.sum(to_z * b_local, axis=1)[None, :])
+        z.append(jnp.matmul(x, to_z.T, precision="highest") - jnp.sum(to_z * b, axis=1)[None, :])
     return z

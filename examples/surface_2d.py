@@ -25,7 +25,7 @@ def main(out: Path, quick: bool) -> None:
     rng = np.random.default_rng(1)
     x_new = rng.uniform(size=(2000, 2))
     truth = data.f(x_new)
-    for k in (3, 6) if quick else (16, 48):
+    for k in (3,) if quick else (16, 48):
         model = bs.SplatModel(k, prior=bs.Ridge(), covariance="full")
         fit = model.fit(data.x, data.y)
         print(f"{fit}\nMSE to the truth of the point fit {np.mean((fit.predict(x_new) - truth) ** 2):.2e}")

@@ -1,5 +1,8 @@
 """Fixtures shared by all tests, and which of them share a worker."""
 
+import os
+import tempfile
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -21,6 +24,17 @@ def group(nodeid):
     file = nodeid.split("::")[0]
     file = SHARING.get(file, file)
     return "commands" if "tests/cli/" in file or file == "tests/test_readme.py" else file
+
+
+def pytest_configure(config):
+    """Compiled programs are shared by all workers, and by the commands that tests run, for the length of one run."""
+    if hasattr(config, "workerinput") or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    folder = tempfile.TemporaryDirectory(prefix="bayesplat-tests-")
+    config.add_cleanup(folder.cleanup)
+    os.environ |= {"JAX_COMPILATION_CACHE_DIR": folder.name, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    jax.config.update("jax_compilation_cache_dir", folder.name)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def pytest_collection_modifyitems(items):

@@ -63,6 +63,14 @@ def test_fast_values_and_gradients_equal_the_reference(name, d, dtype):
         np.testing.assert_allclose(found, expected, rtol=0, atol=ROUNDING * jnp.finfo(dtype).eps * size)
 
 
+def test_an_origin_far_away_costs_no_digits(x64):
+    """Moved by a number that leaves all differences as they were: without an origin of its own it is 1e-6 off."""
+    mu, x = random_measure(ALL["gaussian"], 2, float), points(30, 2, float)
+    b, x = (jnp.round(a * 2**10) / 2**10 for a in (mu.b, x))
+    here, there = (SplatMeasure(mu.v, mu.A, b + far, mu.live, mu.mother) for far in (0.0, 2.0**30))
+    np.testing.assert_allclose(evaluate(there, x + 2.0**30), evaluate(here, x), rtol=0, atol=1e-12)
+
+
 def test_a_row_far_away_costs_the_others_no_digits(dtype):
     """As a code for what is missing is: one such row must not change the rest of its block."""
     mu, x = random_measure(ALL["gaussian"], 2, dtype), points(30, 2, dtype)

@@ -11,7 +11,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 PRINTED = {
     "motorcycle.py": ["| splats, varying noise |", "| Gaussian process |", "Convergence (nuts)", "Overfitting"],
     "compose.py": ["(true 1.50)", "error of the season's shape", "90% band covers"],
-    "surface_2d.py": ["PointFit", "MSE to the truth", "3 splats: MSE", "6 splats: MSE", "Convergence (nuts)"],
+    "surface_2d.py": ["PointFit", "MSE to the truth", "3 splats: MSE", "Convergence (nuts)"],
     "coverage.py": ["| truth | method | 50% |", "| two scales | splats |", "| slowing wave | GP (Matern 5/2) |"],
     "regularisation.py": ["| flat | 3 |", "| ridge | 3 |", "LOO picks the prior"],
     "jumps.py": ["| both |", "LOO picks both"],

@@ -6,7 +6,7 @@ born into a dead slot and dies by its flag. Splits need a dead slot, merges two 
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Key
@@ -25,22 +25,11 @@ CLEARED = 2, 4
 type Proposal = tuple[Position, Bool[AnyArray, " k"]]
 
 
-def death(
-    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
-) -> Proposal:
+def death(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Proposal:
     """The splat that is worth least dies."""
-    slot = weakest(energy, position, live, key, temperature)
-    return position, live & (jnp.arange(live.size) != slot)
-
-
-def weakest(
-    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
-) -> Int[AnyArray, ""]:
-    """Index of the live splat that is worth least, with noise of relative size `temperature`."""
     worth = energy.worth(energy.system(position, live), position)
-    above = worth - jnp.min(jnp.where(live, worth, jnp.inf))
-    noisy = above * (1 + temperature * jax.random.normal(key, worth.shape, worth.dtype))
-    return jnp.argmin(jnp.where(live, noisy, jnp.inf))
+    weakest = jnp.argmin(jnp.where(live, worth, jnp.inf))
+    return position, live & (jnp.arange(live.size) != weakest)
 
 
 def birth(
@@ -57,9 +46,7 @@ def birth(
     return put(position, slot, born), jnp.asarray(live).at[slot].set(True)
 
 
-def clearing(
-    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
-) -> Proposal:
+def clearing(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Proposal:
     """A splat at random dies with a few others, its nearest or any: room for others to explain their place.
 
     One splat at a time cannot leave a wrong explanation that several of them share; births after a clearing can.
@@ -73,9 +60,7 @@ def clearing(
     return position, live & (rank >= jnp.minimum(count, jnp.sum(live) - 1))
 
 
-def split(
-    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
-) -> Proposal:
+def split(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Proposal:
     """A splat, drawn by its mass, split along one axis of its frame into itself and a dead slot of its mother."""
     which, axis = jax.random.split(key)
     measure = _measure(energy, position, live)
@@ -87,9 +72,7 @@ def split(
     return _place(energy, position, measure.split(i, room[i], direction, GAP))
 
 
-def merge(
-    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
-) -> Proposal:
+def merge(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Proposal:
     """The two splats of one mother most alike in place and shape become one with their mass, mean and covariance."""
     measure = _measure(energy, position, live)
     kind = jnp.arange(live.size) % len(measure.mother.kinds)

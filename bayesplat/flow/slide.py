@@ -17,14 +17,8 @@ TRIES = 64
 """Places tried for every edge."""
 
 
-def slide(
-    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, temperature: Float[AnyArray, ""] | float
-) -> Proposal:
-    """Every edge of every sharp splat goes where the energy is lowest, the edge across from it held.
-
-    Takes a temperature as other moves do, and is always greedy.
-    """
-    del temperature
+def slide(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Proposal:
+    """Every edge of every sharp splat goes where the energy is lowest, the edge across from it held."""
     turns, d = energy.problem.spec.mother.turns(live.size), energy.problem.d
     reach = jnp.array([one.radius(d) for one in turns])
     slots = np.flatnonzero([one.sharp for one in turns])

@@ -40,7 +40,7 @@ class Settings(NamedTuple):
     short_steps: int = 6  # and after each within an excursion
     first_steps: int = 60  # transport steps after the start
     last_steps: int = 200  # and at the end
-    temperature: float = 0.15  # noise in the choice of births and deaths
+    temperature: float = 0.15  # noise in the choice of births
     room: int = 32  # splats that the flow starts with room for
     begin: str = "greedy"  # where splats are first: "greedy", "grid" or "random"
 
@@ -72,9 +72,9 @@ def propose(
         if move == "birth":
             position, live = _born(certify(energy, position, live, where), position, live, which, temperature)
         else:
-            position, live = _moves[move](energy, position, live, which, temperature)
+            position, live = _moves[move](energy, position, live, which)
     if "birth" in moves and energy.problem.spec.mother.edged:
-        position, live = _moves["slide"](energy, position, live, key, temperature)
+        position, live = _moves["slide"](energy, position, live, key)
     return position, live
 
 
@@ -93,7 +93,7 @@ def excursion(
     energy, which single moves refuse. Transport follows every birth and death. None if interrupted.
     """
     where, number, born, dead = jax.random.split(key, 4)
-    position, live = _moves["clearing"](energy, state.position, state.live, where, jnp.asarray(settings.temperature))
+    position, live = _moves["clearing"](energy, state.position, state.live, where)
     died = int(jnp.sum(state.live) - jnp.sum(live))
     births = died + int(jax.random.randint(number, (), 0, died + 1))
     there = State(position, live, state.energy)

@@ -146,9 +146,9 @@ def test_a_split_finds_a_slot_of_its_mother_and_merges_never_mix(mixed):
     energy, position = mixed[0], two_of_each(mixed[0])
     live = jnp.array([True, True, True, False])  # no room for another Gaussian
     for seed in range(5):
-        _, alive = birth_death.split(energy, position, live, jax.random.key(seed), 0.0)
+        _, alive = birth_death.split(energy, position, live, jax.random.key(seed))
         np.testing.assert_array_equal(alive, [True] * 4)
     # the box stands on a Gaussian, as like it as can be, and the other Gaussian beside
     close = position._replace(centre=jnp.array([[0.4], [0.4], [0.6], [0.8]]))
-    _, alive = birth_death.merge(energy, close, live, jax.random.key(0), 0.0)
+    _, alive = birth_death.merge(energy, close, live, jax.random.key(0))
     np.testing.assert_array_equal(alive, [True, True, False, False])

@@ -431,7 +431,7 @@ def end(flows):
 
 def test_death_takes_the_splat_that_is_worth_least(flows, end, float64):
     worth = jax.jit(lambda p, live: flows.first.worth(flows.first.system(p, live), p))(end.position, end.live)
-    _, live = birth_death.death(flows.first, end.position, end.live, jax.random.key(0), 0.0)
+    _, live = birth_death.death(flows.first, end.position, end.live, jax.random.key(0))
     gone = np.flatnonzero(np.asarray(end.live & ~live))
     assert list(gone) == [np.argmin(np.where(end.live, worth, np.inf))]
 
@@ -445,7 +445,7 @@ def test_a_clearing_takes_a_splat_and_one_to_three_others_the_nearest_or_any(flo
     """Every live splat has its turn, and one always stays; the dead one, in the middle of two, counts for nothing."""
     centres, live = np.array([0.0, 0.1, 0.3, 0.35, 0.62, 1.0]), np.arange(K) != 3
     position = on_a_line(flows.first, centres)
-    clear = jax.jit(jax.vmap(lambda key, live: birth_death.clearing(flows.first, position, live, key, 0.0), (0, None)))
+    clear = jax.jit(jax.vmap(lambda key, live: birth_death.clearing(flows.first, position, live, key), (0, None)))
     keys = jax.random.split(jax.random.key(0), 1000)
     moved, left = clear(keys, live)
     gone, times = np.unique(live & ~np.asarray(left), axis=0, return_counts=True)
@@ -498,9 +498,9 @@ def test_a_birth_takes_the_first_dead_slot_or_does_nothing(flows, float64, live)
 
 
 def test_a_split_that_is_merged_again_is_the_same_function(flows, end, float64):
-    position, live = birth_death.split(flows.first, end.position, end.live, jax.random.key(0), 0.0)
+    position, live = birth_death.split(flows.first, end.position, end.live, jax.random.key(0))
     assert live.sum() == end.live.sum() + 1
-    merged, again = birth_death.merge(flows.first, position, live, jax.random.key(0), 0.0)
+    merged, again = birth_death.merge(flows.first, position, live, jax.random.key(0))
     np.testing.assert_array_equal(again.sum(), end.live.sum())
     np.testing.assert_allclose(places(merged, again), places(end.position, end.live), atol=0.02)
 

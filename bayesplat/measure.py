@@ -50,7 +50,12 @@ class SplatMeasure(eqx.Module):
     @property
     def amplitude(self) -> Float[AnyArray, "k p"]:
         """Heights a_i = v_i rho(0) / |det A_i| (k, p)."""
-        return self.v * _peaks(self.A, self.mother)[:, None]
+        return self.v * self.peaks[:, None]
+
+    @property
+    def peaks(self) -> Float[AnyArray, "k"]:
+        """Heights rho(0) / |det A_i| (k,) per unit of mass: a_i = v_i peak_i."""
+        return _peaks(self.A, self.mother)
 
     @property
     def mass(self) -> Float[AnyArray, "p"]:
@@ -144,6 +149,5 @@ class SplatMeasure(eqx.Module):
 
 
 def _peaks(A: Float[AnyArray, "k d d"], mother: Mother) -> Float[AnyArray, "k"]:
-    """Peaks rho(0) / |det A_i| (k,) of splats of unit mass."""
     log_det = jnp.sum(jnp.log(jnp.diagonal(A, axis1=1, axis2=2)), axis=1)
     return jnp.exp(jnp.asarray(mother.log_peaks(*A.shape[:2]), log_det.dtype) - log_det)

@@ -58,36 +58,28 @@ def report(
             "spikes": int(symptoms.spikes(columns, terms)),
             "drifting": int(symptoms.drifting(columns)),
         }
-    low, high = x.min(0), x.max(0)
     b = np.asarray(measure.b)[live]
-    outside = int(np.any(((b < low) | (b > high)) & ~constant(x), axis=1).sum())
+    counts["outside"] = int(np.any(((b < x.min(0)) | (b > x.max(0))) & ~constant(x), axis=1).sum())
     apart = float(np.ptp(np.sort(energies)[:2]))
     rows = [
         ("live splats", f"{used} of {k}"),
         ("cancelling pairs", counts["cancelling"]),
         ("spikes on one datum", counts["spikes"]),
         ("splats that reach no datum", counts["drifting"]),
-        ("centres outside the data", outside),
+        ("centres outside the data", counts["outside"]),
         ("best two starts apart", f"{apart:.2f} nats" if len(energies) > 1 else "one start only"),
         ("one more splat would gain", f"{certificate:.2f} nats at most"),
     ]
     table = pd.DataFrame(rows, columns=["symptom", "value"]).set_index("symptom")
-    return FitReport(table, _signs(counts, outside, used, k, apart, certificate, spent, measure))
+    return FitReport(table, _signs(measure, counts, apart, certificate, spent))
 
 
 def _signs(
-    counts: dict[str, int],
-    outside: int,
-    used: int,
-    k: int,
-    apart: float,
-    certificate: float,
-    spent: bool,
-    measure: SplatMeasure,
+    measure: SplatMeasure, counts: dict[str, int], apart: float, certificate: float, spent: bool
 ) -> tuple[str, ...]:
-    heavy = not measure.mother.has_covariance(measure.b.shape[1])
-    crowded = measure.mother.crowded(np.asarray(measure.live))
-    who = f"{k} splats" if used == k else "splats of one mother"
+    live, outside = np.asarray(measure.live), counts["outside"]
+    heavy, crowded = not measure.mother.has_covariance(measure.b.shape[1]), measure.mother.crowded(live)
+    who = f"{live.size} splats" if live.all() else "splats of one mother"
     sentences = {
         f"{_count(counts['cancelling'], 'pair of splats cancels', 'pairs of splats cancel')} in one place: f is right, "
         "its splats are not to be read one by one; wrap the prior in Repulsive().": counts["cancelling"] > 0,

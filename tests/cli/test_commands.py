@@ -52,19 +52,32 @@ def test_help_lists_the_commands(arguments):
     assert all(name in result.stdout for name in COMMANDS)
 
 
-@pytest.mark.parametrize(
-    ("typed", "offered"),
-    [
-        ("bayesplat fi", {"fit"}),
-        ("bayesplat fit data.csv --pr", {"--prior"}),
-        ("bayesplat fit data.csv --prior ho", {"horseshoe"}),
-    ],
-)
-def test_the_shell_can_complete(typed, offered):
-    asked = {"_BAYESPLAT_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
-    program = [sys.executable, "-c", "import sys; sys.argv = ['bayesplat']; from bayesplat.cli.app import main; main()"]
-    done = subprocess.run(program, env=os.environ | asked, capture_output=True, text=True, check=False)
-    assert set(done.stdout.split()) == offered, done.stderr
+COMPLETIONS = {
+    "bayesplat fi": ["fit"],
+    "bayesplat fit data.csv --pr": ["--prior"],
+    "bayesplat fit data.csv --prior ho": ["horseshoe"],
+}
+ASKING = """
+import os, sys
+from bayesplat.cli.app import main
+sys.argv = ["bayesplat"]
+for typed in TYPED:
+    os.environ |= {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    try:
+        main()
+    except SystemExit:
+        print()
+"""
+"""What a shell asks at every TAB, one question after the other."""
+
+
+def test_the_shell_can_complete():
+    program = f"TYPED = {list(COMPLETIONS)!r}\n{ASKING}"
+    asked = {"_BAYESPLAT_COMPLETE": "complete_bash"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | asked, capture_output=True, text=True, check=False
+    )
+    assert [line.split() for line in done.stdout.splitlines() if line] == [*COMPLETIONS.values()], done.stderr
 
 
 def test_version():

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from bayesplat._typing import AnyArray, Float
 from bayesplat.flow.measure_space.functional import Energy
-from bayesplat.flow.measure_space.particles import peaks, polar
+from bayesplat.flow.measure_space.particles import polar
 from bayesplat.flow.measure_space.variation import potential
 from bayesplat.measure import SplatMeasure
 from bayesplat.mothers import Mother
@@ -36,7 +36,7 @@ def of_splats(energy: Energy, mother: Mother, scale: Scale) -> Field:
         splats = measure_of(at, mother, scale, d)
         g = potential(dF, energy.x, splats.A, splats.b, mother)
         # A particle has v, its splat v / k.
-        return k * (jnp.sum(splats.v * g, axis=1) + energy.penalty * polar(splats)[0] * peaks(splats))
+        return k * (jnp.sum(splats.v * g, axis=1) + energy.penalty * polar(splats)[0] * splats.peaks)
 
     return field
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from bayesplat._typing import AnyArray, Float
-from bayesplat.flow.measure_space.particles import peaks, polar
+from bayesplat.flow.measure_space.particles import polar
 from bayesplat.measure import SplatMeasure
 
 __all__ = ["EmpiricalRisk", "Energy", "Functional", "NegLogLikelihood"]
@@ -67,7 +67,7 @@ class Energy(eqx.Module):
     def value(self, measure: SplatMeasure) -> Float[AnyArray, ""]:
         """E(mu)."""
         masses, _ = polar(measure)
-        return self.functional.value(measure(self.x)) + self.penalty * jnp.vdot(masses, peaks(measure))
+        return self.functional.value(measure(self.x)) + self.penalty * jnp.vdot(masses, measure.peaks)
 
     def variation(self, measure: SplatMeasure) -> Float[AnyArray, "n p"]:
         """First variation dF (n, p) of F at f_mu."""

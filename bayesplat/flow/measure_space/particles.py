@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from bayesplat._typing import AnyArray, Float
 from bayesplat.measure import SplatMeasure
 
-__all__ = ["peaks", "per_mass", "polar"]
+__all__ = ["per_mass", "polar"]
 
 
 def polar(measure: SplatMeasure) -> tuple[Float[AnyArray, "k"], Float[AnyArray, "k p"]]:
@@ -22,9 +22,3 @@ def polar(measure: SplatMeasure) -> tuple[Float[AnyArray, "k"], Float[AnyArray, 
 def per_mass(masses: Float[AnyArray, "k"]) -> Float[AnyArray, "k"]:
     """Inverse masses 1 / m_i (k,), 0 where there is no mass: such splats do not move."""
     return jnp.where(masses > 0, 1.0 / jnp.where(masses > 0, masses, 1.0), 0.0)
-
-
-def peaks(measure: SplatMeasure) -> Float[AnyArray, "k"]:
-    """Heights rho(0) / |det A_i| (k,) per unit of mass, so that |a_i| = m_i peak_i."""
-    det = jnp.prod(jnp.diagonal(measure.A, axis1=1, axis2=2), axis=1)
-    return jnp.exp(jnp.asarray(measure.mother.log_peaks(*measure.b.shape), det.dtype)) / det

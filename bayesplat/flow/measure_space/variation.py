@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 
 from bayesplat._typing import AnyArray, Float
-from bayesplat.flow.measure_space.particles import peaks, polar
+from bayesplat.flow.measure_space.particles import polar
 from bayesplat.measure import SplatMeasure
 from bayesplat.mothers import Mother
 
@@ -37,7 +37,7 @@ def first_variation(
     """First variations eta_i = <s_i, g(A_i, b_i)> + penalty rho(0) / |det A_i| (k,): dE per unit of mass at splat i."""
     _, s = polar(measure)
     g = potential(dF, x, measure.A, measure.b, measure.mother)
-    return jnp.sum(s * g, axis=1) + penalty * peaks(measure)
+    return jnp.sum(s * g, axis=1) + penalty * measure.peaks
 
 
 def gradient(
@@ -65,7 +65,7 @@ def gradient(
         return rho @ dF, jnp.tril(dA), -(weight @ score)
 
     masses, s = polar(measure)
-    unit_heights = peaks(measure)
+    unit_heights = measure.peaks
     g, dA, db = jax.vmap(one)(masses[:, None] * s, measure.A, measure.b, masses * unit_heights)
     dv = jnp.where(measure.live[:, None], g + penalty * unit_heights[:, None] * s, 0.0)
     return SplatMeasure(dv, dA, db, measure.live, measure.mother)

@@ -33,6 +33,14 @@ assert not loaded, loaded
 """
 
 
+COMMAND = f"""
+import sys
+from bayesplat.cli.app import main
+loaded = [name for name in {SLOW!r} if name in sys.modules]
+assert not loaded, loaded
+"""
+
+
 def test_an_import_has_no_side_effects():
     result = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -40,4 +48,10 @@ def test_an_import_has_no_side_effects():
 
 def test_arrays_need_no_library_of_tables():
     result = subprocess.run([sys.executable, "-c", ARRAYS], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_command_loads_nothing_slow_before_it_knows_what_to_do():
+    """Help, completion and a mistyped option wait for it."""
+    result = subprocess.run([sys.executable, "-c", COMMAND], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

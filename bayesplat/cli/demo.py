@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import pandas as pd
 import typer
 
-from bayesplat import plots
+import bayesplat as bs
 from bayesplat._checks import BayesplatError, require
+from bayesplat._lazy import pd
 from bayesplat.cli.console import note, say
 from bayesplat.cli.files import write_csv
 from bayesplat.cli.summary import Study, summary
@@ -77,7 +77,7 @@ def _model(name: str, size: Size) -> SplatModel:
     return SplatModel(n_splats=size.n_splats, prior=PRIORS[name], likelihood=Normal(noise="varying"))
 
 
-def _fit(model: SplatModel, x: pd.Series, y: pd.Series, size: Size, seed: int) -> tuple[PointFit, Posterior]:
+def _fit(model: SplatModel, x: "pd.Series", y: "pd.Series", size: Size, seed: int) -> tuple[PointFit, Posterior]:
     began = time.perf_counter()
     fit = model.fit(x, y, seed, starts=size.chains)
     post = model.sample(x, y, chains=size.chains, warmup=size.warmup, draws=size.draws, seed=seed, start=fit)
@@ -99,12 +99,12 @@ def _folder(out: Path) -> Path:
 def _draw(study: Study, fit: PointFit, prior: PriorPredictive, folder: Path) -> None:
     post = study.posts[study.best]
     pictures = {
-        "bands": plots.bands(post),
-        "splats": plots.splats(fit),
-        "prior_check": plots.prior(prior),
-        "checks": plots.checks(post),
-        "compare": plots.compare(study.comparison),
-        "flow": plots.flow(fit),
+        "bands": bs.plots.bands(post),
+        "splats": bs.plots.splats(fit),
+        "prior_check": bs.plots.prior(prior),
+        "checks": bs.plots.checks(post),
+        "compare": bs.plots.compare(study.comparison),
+        "flow": bs.plots.flow(fit),
     }
     for name, figure in pictures.items():
         figure.savefig(folder / f"{name}.png", dpi=DPI, bbox_inches="tight")

@@ -10,9 +10,8 @@ from math import isinf, isnan
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from bayesplat._checks import BayesplatError, require
+from bayesplat._lazy import pd
 from bayesplat.cli.cells import advice, number
 
 PARQUET = (".parquet", ".pq")
@@ -21,7 +20,7 @@ COMMAS = "; save it with commas between cells, points in decimals and nothing ab
 """What to do about a file whose cells are not apart as those of CSV are."""
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> "pd.DataFrame":
     """All cells of a CSV file with a header, or of a Parquet file, as text. Raises BayesplatError for anything else."""
     require(path.is_file(), f"Expected a CSV file at {path}, got {'a folder' if path.is_dir() else 'nothing'}.")
     frame = _read_parquet(path) if path.suffix in PARQUET else _read_csv(path)
@@ -30,7 +29,7 @@ def read_table(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path) -> "pd.DataFrame":
     try:
         frame = pd.read_parquet(path)
     except ImportError as error:
@@ -41,7 +40,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     return frame.astype(object).where(frame.notna(), "").map(str)
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(path: Path) -> "pd.DataFrame":
     how: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skipinitialspace": True, "encoding": "utf-8-sig"}
     try:
         header = pd.read_csv(path, header=None, nrows=1, **how).iloc[0].str.strip().tolist()
@@ -72,7 +71,7 @@ def cells_together(columns: list[str]) -> bool:
     return any(mark in name for name in columns for mark in ";\t")
 
 
-def require_columns(frame: pd.DataFrame, names: list[str], path: Path) -> None:
+def require_columns(frame: "pd.DataFrame", names: list[str], path: Path) -> None:
     """Refuse names that are not columns, saying which columns there are."""
     missing = [name for name in names if name not in frame.columns]
     quoted = "; write names that hold commas in double quotes" if any("," in name for name in frame.columns) else ""
@@ -84,7 +83,7 @@ def require_columns(frame: pd.DataFrame, names: list[str], path: Path) -> None:
     )
 
 
-def input_names(frame: pd.DataFrame, apart: list[str], chosen: str | None, path: Path) -> list[str]:
+def input_names(frame: "pd.DataFrame", apart: list[str], chosen: str | None, path: Path) -> list[str]:
     """The input columns: those chosen (separated by commas), or all but the target and its errors, set `apart`."""
     target = apart[0]
     if chosen is None:
@@ -102,7 +101,9 @@ def input_names(frame: pd.DataFrame, apart: list[str], chosen: str | None, path:
     return names
 
 
-def numbers(frame: pd.DataFrame, names: list[str], path: Path, missing: bool = False, hint: str = "") -> pd.DataFrame:
+def numbers(
+    frame: "pd.DataFrame", names: list[str], path: Path, missing: bool = False, hint: str = ""
+) -> "pd.DataFrame":
     """Columns as floats, NaN where missing.
 
     Raises BayesplatError at the first text, infinity or (unless allowed) missing value, saying where it is; `hint`
@@ -129,7 +130,7 @@ def _column(name: str, cells: list[str], path: Path, missing: bool, hint: str) -
     return numbers
 
 
-def write_csv(frame: pd.DataFrame, path: Path | None) -> None:
+def write_csv(frame: "pd.DataFrame", path: Path | None) -> None:
     """Write to a file, or to stdout if there is none."""
     try:
         frame.to_csv(sys.stdout if path is None else path, index=False, lineterminator="\n")

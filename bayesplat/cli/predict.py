@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import typer
 
 from bayesplat._checks import require
+from bayesplat._lazy import pd
 from bayesplat.cli.console import note
 from bayesplat.cli.files import cells_together, numbers, read_table, require_columns, require_writable, write_csv
 from bayesplat.posterior.predict import Prediction
@@ -66,7 +66,7 @@ def predict(
         note(f"{len(frame)} predictions of {post.names[-1]!r} ({WHAT[kind]}, {prob:.3g} intervals) are in {out}.")
 
 
-def _inputs(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> list[str]:
+def _inputs(frame: "pd.DataFrame", names: tuple[str, ...], path: Path) -> list[str]:
     """Columns with the names of the fit, in its order; by position if the fit had no names of its own."""
     columns = list(frame.columns)
     if by_position(columns, names) and not cells_together(columns):
@@ -76,7 +76,7 @@ def _inputs(frame: pd.DataFrame, names: tuple[str, ...], path: Path) -> list[str
     return list(names)
 
 
-def _results(prediction: Prediction, taken: list[str]) -> pd.DataFrame:
+def _results(prediction: Prediction, taken: list[str]) -> "pd.DataFrame":
     """Mean, sd, lower and upper to four digits of the smallest sd, under names that are not taken."""
     prefix = ""
     while any(prefix + name in taken for name in RESULTS):

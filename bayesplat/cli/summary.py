@@ -4,8 +4,8 @@ import platform
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
+from bayesplat._lazy import pd
 from bayesplat.compare import Comparison
 from bayesplat.datasets import Dataset
 from bayesplat.diagnostics.active import active_splats
@@ -140,7 +140,7 @@ def _provenance(study: Study, post: Posterior) -> str:
     return "\n".join([*(f"- {name}: {value}" for name, value in rows.items()), "", _code(post.spec)])
 
 
-def markdown(table: pd.DataFrame, formats: dict[str, str]) -> str:
+def markdown(table: "pd.DataFrame", formats: dict[str, str]) -> str:
     """A table in Markdown; numbers with one decimal unless `formats` says otherwise."""
     head = ["", *map(str, table.columns)]
     lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * len(table.columns)]

@@ -13,7 +13,7 @@ from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Problem, bind
 from bayesplat.scaling import Scaling, constant, fit_scaling, rounding
 from bayesplat.specification import Specification
-from bayesplat.tables import Data, as_data, as_inputs
+from bayesplat.tables import Data, as_data, as_inputs, codes
 
 LARGE = 1.5
 """Known errors so many times the spread of y are odd: they are a part of it."""
@@ -77,9 +77,19 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
         f"{spec.n_splats} splats for {n} data: the prior decides much of the fit; look at prior_predictive.": n
         < spec.n_splats,
     }
-    for message, holds in odd.items():
-        if holds:
-            warnings.warn(message, UserWarning, stacklevel=4)
+    for message in [*_codes(data), *(message for message, holds in odd.items() if holds)]:
+        warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def _codes(data: Data) -> list[str]:
+    """What to say of numbers that may stand for missing ones."""
+    remedies = [*["leave its rows out"] * data.x.shape[1], "make it NaN"]
+    return [
+        f"{name} holds {code:g} {'once' if times == 1 else f'{times} times'}, far from all else in it: if that stands "
+        f"for what is missing, {remedy}, or it is fitted as a number."
+        for name, column, remedy in zip(data.names, [*data.x.T, data.y], remedies, strict=True)
+        for code, times in codes(column).items()
+    ]
 
 
 def _named(names: tuple[str, ...], found: np.ndarray) -> str:

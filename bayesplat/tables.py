@@ -149,6 +149,29 @@ def _numeric(column: np.ndarray) -> bool:
     return True
 
 
+NINES = (99, 999, 9999, 99999, 999999, 99.9, 999.9, 9999.9, 99.99, 999.99)
+CODES = np.array(
+    [*NINES, *(-nines for nines in NINES), -32768, 32767, -1e20, 1e20, 1e30, -1e34, 9.96921e36], np.float32
+)
+"""Numbers that instruments and file formats write where they have none."""
+
+
+def codes(values: Float[np.ndarray, " n"]) -> dict[float, int]:
+    """Values that may stand for what is missing, and how often: known codes beyond the others by more than their range.
+
+    NaN is left aside. Compared in float32, in which many files are.
+    """
+    with np.errstate(over="ignore"):
+        coded = np.isin(values.astype(np.float32), CODES)
+    others = values[~coded & ~np.isnan(values)]
+    if not others.size:
+        return {}
+    low, high = others.min(), others.max()
+    found, times = np.unique(values[coded], return_counts=True)
+    far = np.maximum(found - high, low - found) > high - low
+    return dict(zip(found[far].tolist(), times[far].tolist(), strict=True))
+
+
 def evenly(n: int, most: int) -> Int[np.ndarray, " m"]:
     """Numbers of at most `most` of n rows, spread evenly from the first to the last."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))

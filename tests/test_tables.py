@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from bayesplat._checks import BayesplatError
-from bayesplat.tables import as_data, as_inputs, as_output, evenly, frame_like
+from bayesplat.tables import as_data, as_inputs, as_output, codes, evenly, frame_like
 
 ONE = np.array([0.5, 1.5, 2.5])
 TWO = np.column_stack([ONE, -ONE])
@@ -213,3 +213,25 @@ def test_names_come_from_frames_and_series(x, y, names):
     data = as_data(x, y)
     assert data.names == names
     assert data.x.shape[0] == data.y.shape[0] == 3
+
+
+# ---------------------------------------------------------------- numbers that may stand for none
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([1.0, 2.0, -999.0, -999.0], {-999.0: 2}),
+        ([1.0, 2.0, -999.0, -9999.0], {-9999.0: 1, -999.0: 1}),
+        ([0.1, 0.2, np.nan, 99.9], {99.9: 1}),
+        ([280.0, 1e300, 9.96921e36], {}),
+        ([280.0, 290.0, 9.96921e36], {9.96921e36: 1}),
+        (np.float32([2.5, 99.9]).astype(float), {np.float32(99.9).item(): 1}),
+        ([0.0, 60.0, 99.0], {}),  # not far from the others
+        ([1.0, 2.0, -1000.0], {}),  # no code
+        ([99.0, 99.0], {}),  # nothing else
+        ([np.nan, 1.0], {}),
+    ],
+)
+def test_codes_for_what_is_missing_are_told_from_data(values, found):
+    assert codes(np.array(values)) == found

@@ -168,7 +168,7 @@ def _noise_step(energy: Energy, position: Position, gradient: Sites, damping: Fl
     shared, unflatten = ravel_pytree({name: value for name, value in position.noise.items() if name not in own})
     along, _ = ravel_pytree({name: gradient[name] for name in unflatten(shared)})
 
-    def log_sd(shared: Float[AnyArray, " m"], own: Sites) -> Float[AnyArray, " n"]:
+    def log_sd(shared: Float[jax.Array, " m"], own: Sites) -> Float[AnyArray, " n"]:
         return observed * jnp.log(energy.data_sd(position._replace(noise=unflatten(shared) | own)))
 
     J = jax.jacfwd(log_sd)(shared, own)

@@ -184,7 +184,7 @@ def _begin(
     require(not kept, f"Expected an empty or new folder for a checkpoint, got {journal.folder} with {kept[:3]} in it.")
     journal.record("data", data)
     manifest = {"format": FORMAT, "format_version": VERSION, "settings": settings, "made_by": made_by}
-    manifest["sha256"] = _digest(json.loads(json.dumps(manifest)))
+    manifest["sha256"] = _digest(manifest)
     # last, so that a folder with a manifest is complete
     write_whole(journal.folder / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=1), "utf-8"))
 

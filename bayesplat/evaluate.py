@@ -75,10 +75,10 @@ def evaluate(measure: SplatMeasure, x: Float[AnyArray, "n d"], rows: int | None 
     n, k = x.shape[0], measure.b.shape[0]
     block_rows = rows or max(1, _BLOCK_ENTRIES // k)
     inverse = _inverse(measure.A)
-    amplitude = jnp.where(measure.live[:, None], measure.amplitude, 0.0)
+    live = measure.live[:, None]
+    amplitude = jnp.where(live, measure.amplitude, 0.0)
     # Any origin would do, as the values do not depend on it, but digits do: it stands among the splats, so that one row
     # far away, as a code for what is missing is, costs no other row its own.
-    live = measure.live[:, None]
     origin = jax.lax.stop_gradient(jnp.sum(jnp.where(live, measure.b, 0.0), 0) / jnp.maximum(jnp.sum(live), 1))
 
     def values(block: Float[AnyArray, "rows d"]) -> Float[AnyArray, "rows p"]:

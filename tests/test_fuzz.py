@@ -56,7 +56,7 @@ def check_predictions(table):
     assert str(fit.report())
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(tables())
 def test_any_table_is_fitted(table):
     check_predictions(table)

@@ -122,7 +122,7 @@ def _bent(
     """
     at, k = particles(position), live.size
     to_frame = frame(energy.problem, at)
-    factor = _damped(curvature(energy, position, live), damping)
+    factor = cho_factor(_damped(curvature(energy, position, live), damping))
 
     def downhill(gradient: Float[AnyArray, "k r"]) -> Float[AnyArray, "k r"]:
         """The damped step along the frame."""
@@ -165,15 +165,15 @@ def _noise_step(energy: Energy, position: Position, gradient: Sites, damping: Fl
     """
     observed = energy.problem.observed
     own = {name: value for name, value in position.noise.items() if name == "mixing"}
-    shared, unflatten = ravel_pytree({name: value for name, value in position.noise.items() if name not in own})
-    along, _ = ravel_pytree({name: gradient[name] for name in unflatten(shared)})
+    rest = {name: value for name, value in position.noise.items() if name not in own}
+    shared, unflatten = ravel_pytree(rest)
+    along, _ = ravel_pytree({name: gradient[name] for name in rest})
 
     def log_sd(shared: Float[jax.Array, " m"], own: Sites) -> Float[AnyArray, " n"]:
         return observed * jnp.log(energy.data_sd(position._replace(noise=unflatten(shared) | own)))
 
     J = jax.jacfwd(log_sd)(shared, own)
-    matrix = 2 * J.T @ J + jnp.eye(shared.size, dtype=shared.dtype)
-    matrix += jnp.diag(damping * jnp.diagonal(matrix))
+    matrix = _damped(2 * J.T @ J + jnp.eye(shared.size, dtype=shared.dtype), damping)
     if not own:
         return unflatten(-cho_solve(cho_factor(matrix), along))
     slope = jax.jvp(lambda own: log_sd(shared, own), (own,), (jax.tree.map(jnp.ones_like, own),))[1]
@@ -183,9 +183,8 @@ def _noise_step(energy: Energy, position: Position, gradient: Sites, damping: Fl
     return unflatten(change) | {"mixing": -(gradient["mixing"] + cross @ change) / weight}
 
 
-def _damped(matrix: Float[AnyArray, "m m"], damping: Float[AnyArray, ""]) -> tuple[AnyArray, bool]:
-    """Cholesky factor of matrix + damping diag(matrix)."""
-    return cho_factor(matrix + jnp.diag(damping * jnp.diagonal(matrix)))
+def _damped(matrix: Float[AnyArray, "m m"], damping: Float[AnyArray, ""]) -> Float[AnyArray, "m m"]:
+    return matrix + jnp.diag(damping * jnp.diagonal(matrix))
 
 
 def _rows(at: Particles) -> Float[AnyArray, "k r"]:

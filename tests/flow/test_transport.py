@@ -176,3 +176,5 @@ def test_the_size_chooses_the_transport():
     assert transport.choose(energy, 1001) == "lbfgs"
     assert transport.choose(sized(energy, 2**14), 1000) == "gauss-newton"
     assert transport.choose(sized(energy, 2**15), 1000) == "lbfgs"
+    outliers = energy_of(np.resize(bumps(0.3), 600), x=np.resize(X, (600, 1)), likelihood=likelihoods.StudentT())
+    assert transport.choose(outliers, 6) == "gauss-newton"  # however many mixing weights there are

@@ -216,10 +216,9 @@ class Problem(eqx.Module):
 
     def replicate(self, values: Sites, f: Float[AnyArray, " n"], key: Key) -> Float[AnyArray, " n"]:
         """All of y drawn anew, given f and the noise."""
-        y = f + self.spec.likelihood.noise_draw(key, self.noise_sd(values))
-        if self.error is None:
-            return y
-        return y + self.error * jax.random.normal(jax.random.fold_in(key, 1), y.shape, y.dtype)
+        noise, error = jax.random.split(key)
+        y = f + self.spec.likelihood.noise_draw(noise, self.noise_sd(values))
+        return y if self.error is None else y + self.error * jax.random.normal(error, y.shape, y.dtype)
 
     def without_data(self) -> "Problem":
         """The same problem with every datum missing: its posterior is the prior."""

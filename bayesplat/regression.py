@@ -37,6 +37,8 @@ from bayesplat.threads import meanwhile
 
 PRIOR_DRAWS = 512
 """Draws behind the `prior` and `prior_predictive` groups of a posterior."""
+NO_START = 2**32 - 1
+"""Folded into the seed's key for draws: starts of the flow fold in 0, 1, ..., and a chain should share none of theirs."""
 
 
 class SplatModel(Specification):
@@ -119,7 +121,7 @@ class SplatModel(Specification):
         method = _method(method, n, self.n_splats)
         asked = {"method": method, "seed": seed, **budget._asdict()}
         with inference(bound.device):
-            key, prior_key, complete_key = jax.random.split(jax.random.key(seed), 3)
+            key, prior_key, complete_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), NO_START), 3)
             with (
                 _journal(checkpoint, bound, "sample", asked) as journal,
                 meanwhile(lambda: _aside(bound, prior_key)) as aside,

@@ -35,8 +35,8 @@ DIMS = {
     **{name: ["splat"] for name in PER_SPLAT},
 }
 
-RESERVED = {*DIMS, *(dim for dims in DIMS.values() for dim in dims), "axis", "chain", "draw", "noise_width"}
-"""Names of variables and dimensions, which an input's own variable must not take."""
+RESERVED = {*DIMS, *(dim for dims in DIMS.values() for dim in dims), "chain", "draw", "", "."}
+"""Names of dimensions, and those that a file cannot hold: an input's own variable must take none."""
 
 
 def variables(spec: Specification, scaling: Scaling, draw: Draw) -> Sites:
@@ -80,7 +80,7 @@ def to_datatree(
     """
     import arviz_base
 
-    log_sd, by_input = np.log(scaling.sd), _by_input(x, names)
+    log_sd = np.log(scaling.sd)
     groups = {
         "posterior": variables(spec, scaling, posterior),
         "posterior_predictive": {"y": scaling.mean + scaling.sd * posterior.replicate},
@@ -92,13 +92,14 @@ def to_datatree(
         "observed_data": {"y": y},
         "constant_data": {
             "x": x,
-            **by_input,
             **({} if y_err is None else {"y_err": y_err}),
             "noise_centre": field.centres,
             "noise_offset": field.offset,
             "noise_width": np.asarray(field.width),
         },
     }
+    by_input = _by_input(x, names, RESERVED.union(*groups.values()))
+    groups["constant_data"] |= by_input
     inputs = list(names[:-1])
     dims = DIMS | {name: ["obs"] for name in by_input}
     coords = {"obs": rows, "input": inputs, "axis": inputs}
@@ -115,8 +116,8 @@ def load_reports() -> None:
     import arviz_stats  # noqa: F401
 
 
-def _by_input(x: np.ndarray, names: tuple[str, ...]) -> Sites:
-    """Each input by its name, as plots want it; by "x1" and so on where the tree or another input has that name.
+def _by_input(x: np.ndarray, names: tuple[str, ...], taken: set[str]) -> Sites:
+    """Each input by its name, as plots want it; by "x1" and so on where that is taken or another input's too.
 
     A slash, which parts the groups of a tree, becomes an underscore.
     """
@@ -124,9 +125,9 @@ def _by_input(x: np.ndarray, names: tuple[str, ...]) -> Sites:
     plain = [name.replace("/", "_") for name in names[:-1]]
     for j, (name, column) in enumerate(zip(plain, x.T, strict=True)):
         variable = name
-        if name in RESERVED or plain.count(name) > 1:
+        if name in taken or plain.count(name) > 1:
             variable = f"x{j + 1}"
-            while variable in plain:
+            while variable in taken.union(plain):
                 variable += "_"
         own[variable] = column
     return own

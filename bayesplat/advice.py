@@ -51,7 +51,7 @@ def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 4
     rows = {
         f"active splats, of {model.n_splats}": active.sum(1),
         f"sd of f over the data, {output}": prior.f.std(1),
-        f"sd of the noise, {output}": prior.sigma,
+        f"sd of the noise, {output}": np.sqrt(model.likelihood.variance(prior.sigma)),
         f"sd of y over the data, {output}": prior.y.std(1),
     }
     for j, name in enumerate(inputs):

@@ -19,7 +19,6 @@ from bayesplat.likelihoods import NoiseField, Normal
 from bayesplat.operators import Identity, Operator
 from bayesplat.priors import Box, Context, Lengths, Ridge
 from bayesplat.priors.sites import SiteTable, draw, log_density
-from bayesplat.scaling import constant
 from bayesplat.specification import Geometry, Specification, geometry, geometry_sites
 from bayesplat.trend import PRIOR_SD, trend_features
 
@@ -265,9 +264,10 @@ def bind(
 
 def data_box(x: Float[np.ndarray, "n d"], narrowest: float) -> Box:
     """Spacing of distinct inputs: the median distance to the nearest neighbour, per axis along which they vary."""
-    distinct = np.unique(x, axis=0)
+    # equal up to rounding is equal, and an input that varies fills the box
+    distinct = x[np.unique(np.round(x, 9), axis=0, return_index=True)[1]]
     n, d = distinct.shape
-    varying = int(np.sum(~constant(x))) or d
+    varying = int(np.sum(np.ptp(x, 0) > 0.5)) or d
     grid = max(n, 2) ** (-1.0 / varying)
     if n < 2:
         return Box(d, grid, grid, narrowest)

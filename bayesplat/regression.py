@@ -38,7 +38,7 @@ from bayesplat.threads import meanwhile
 PRIOR_DRAWS = 512
 """Draws behind the `prior` and `prior_predictive` groups of a posterior."""
 NO_START = 2**32 - 1
-"""Folded into the seed's key for draws: starts of the flow fold in 0, 1, ..., and a chain should share none of theirs."""
+"""Folded into the seed's key for draws: starts of the flow go by 0, 1, ..., and chains share no key of theirs."""
 
 
 class SplatModel(Specification):
@@ -121,13 +121,15 @@ class SplatModel(Specification):
         method = _method(method, n, self.n_splats)
         asked = {"method": method, "seed": seed, **budget._asdict()}
         with inference(bound.device):
+            count = starts_of(method, chains)
+            # before there is a folder: whoever resumes a run that was killed does not have the fit
+            given = None if start is None else _of_fit(bound, start, count)
             key, prior_key, complete_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), NO_START), 3)
             with (
                 _journal(checkpoint, bound, "sample", asked) as journal,
                 meanwhile(lambda: _aside(bound, prior_key)) as aside,
             ):
-                count = starts_of(method, chains)
-                starts = _starts(bound, start, count, seed, progress, journal) if count else []
+                starts = _starts(bound, given, count, seed, progress, journal) if count else []
                 drawn = METHODS[method](bound.problem, starts, key, budget, progress, journal)
             prior = aside.result()
             posterior = complete_all(bound.problem, drawn.values, complete_key)
@@ -263,23 +265,31 @@ def _method(method: str, n: int, k: int) -> str:
 
 
 def _starts(
-    bound: Bound, fit: PointFit | None, count: int, seed: int, progress: bool | None, journal: Journal
+    bound: Bound, given: list[Sites] | None, count: int, seed: int, progress: bool | None, journal: Journal
 ) -> list[Sites]:
-    """Site values of one start per chain, from different runs of the flow as far as there are."""
+    """Site values of one start per chain: those given, or kept, or those of the flow."""
     with inference():
         kept = journal.recall("starts", [dict.fromkeys(bound.problem.sites(), 0)] * count)
-    if kept is not None and fit is None:
+    if kept is not None and given is None:
         return kept
-    given = fit is not None
-    fit = fit if fit is not None else _flow(bound, progress, journal, seed=seed, starts=count)
-    if not given and any(run.reason == INTERRUPTED for run in fit.runs):
-        # whoever interrupts wants no chains; and those of unfinished starts would not be those of a run that goes on
-        way_on = "" if journal.folder is None else f"; bayesplat.resume({str(journal.folder)!r}) goes on"
-        raise KeyboardInterrupt(f"Interrupted before the chains: there are no draws to keep{way_on}.")
-    with inference(bound.device):
-        energy = neg_log_evidence(bound.problem)
-        starts = [chain_start(bound.problem, energy, fit.runs[c % len(fit.runs)]) for c in range(count)]
+    starts = given if given is not None else _flown(bound, count, seed, progress, journal)
     same = kept is None or jax.tree.all(jax.tree.map(np.array_equal, kept, starts))
     require(same, f"{journal.folder} holds a run from another `start`: choose another folder.")
     journal.record("starts", starts)
     return starts
+
+
+def _flown(bound: Bound, count: int, seed: int, progress: bool | None, journal: Journal) -> list[Sites]:
+    fit = _flow(bound, progress, journal, seed=seed, starts=count)
+    if any(run.reason == INTERRUPTED for run in fit.runs):
+        # whoever interrupts wants no chains; and those of unfinished starts would not be those of a run that goes on
+        way_on = "" if journal.folder is None else f"; bayesplat.resume({str(journal.folder)!r}) goes on"
+        raise KeyboardInterrupt(f"Interrupted before the chains: there are no draws to keep{way_on}.")
+    return _of_fit(bound, fit, count)
+
+
+def _of_fit(bound: Bound, fit: PointFit, count: int) -> list[Sites]:
+    """One start per chain, from different runs of the flow as far as there are."""
+    with inference(bound.device):
+        energy = neg_log_evidence(bound.problem)
+        return [chain_start(bound.problem, energy, fit.runs[c % len(fit.runs)]) for c in range(count)]

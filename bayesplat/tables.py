@@ -97,7 +97,7 @@ def as_data(x: object, y: object, y_err: object = None) -> Data:
     require(bool(np.isfinite(output).any()), "Expected at least one observed `y`, got only NaN.")
     errors = None if y_err is None else as_errors(y_err, output)
     _unique(_columns(x) or [], "x")
-    return Data(inputs, output, (*_column_names(x, inputs.shape[1]), _name(y, "y")), errors)
+    return Data(inputs, output, (*_column_names(x, inputs.shape[1]), _output_name(y)), errors)
 
 
 def identical(old: Sequence[np.ndarray | None], new: Sequence[np.ndarray | None]) -> bool:
@@ -240,6 +240,12 @@ def _column_names(x: object, d: int) -> tuple[str, ...]:
     if columns is not None and len(columns) == d:
         return tuple(columns)
     return (_name(x, "x"),) if d == 1 else tuple(f"x{j + 1}" for j in range(d))
+
+
+def _output_name(y: object) -> str:
+    """That of a series, or of the only column of a frame."""
+    columns = _columns(y)
+    return columns[0] if columns else _name(y, "y")
 
 
 def _name(array: object, default: str) -> str:

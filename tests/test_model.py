@@ -289,6 +289,7 @@ def test_overlap_is_compiled_once_for_all_priors_on_one_kind_of_lengths(monkeypa
     assert len(set(asked)) == 2  # Lengths and FreeLengths: what is static in the compiled function
 
 
+GRID = np.linspace(0, 1, 11)[:, None]
 BOXES = {
     "regular": (np.linspace(0, 1, 11)[:, None], 0.1, 1 / 11),
     "repeated": (np.repeat(np.linspace(0, 1, 11), 3)[:, None], 0.1, 1 / 11),
@@ -296,6 +297,8 @@ BOXES = {
     "one datum": (np.zeros((1, 3)), 2 ** (-1 / 3), 2 ** (-1 / 3)),
     "one place": (np.ones((4, 1)), 0.5, 0.5),
     "a constant column": (np.column_stack([np.linspace(0, 1, 11), np.zeros(11)]), 0.1, 1 / 11),
+    "twins up to rounding": (np.concatenate([GRID, np.nextafter(GRID, 2.0)]), 0.1, 1 / 11),
+    "constant up to rounding": (np.column_stack([GRID, np.arange(11) % 2 * 1e-7]), 0.1, 1 / 11),
 }
 
 

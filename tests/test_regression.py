@@ -54,6 +54,20 @@ def test_point_fit_is_in_user_units(fit, data):
     assert np.min(np.abs(centres - 18.0)) < 1.0
 
 
+def test_the_noise_of_a_fit_prints_as_its_sd(fit):
+    assert f"noise sd     {fit.sigma:.4g}" in str(fit)
+    heavy = dataclasses.replace(fit, spec=dataclasses.replace(fit.spec, likelihood=bs.StudentT(df=4.0)), sigma=1.0)
+    assert "noise sd     1.414" in str(heavy)
+
+
+def test_only_what_was_fitted_says_which_inputs_are_constant(fit, data):
+    """Here an input varies where y is missing, and nowhere else."""
+    y = np.append(data[1], np.nan)
+    still = dataclasses.replace(fit, x=np.where(np.isnan(y), 10.0, 18.0)[:, None], y=y)
+    with pytest.warns(UserWarning, match="constant in the fit"):
+        still.predict([11.0])
+
+
 def test_point_fit_predicts_trend_plus_measure(fit, data):
     x = data[0]
     with jax.enable_x64(True):
@@ -489,6 +503,19 @@ def test_an_interrupt_of_the_flow_ends_the_call(model, data, monkeypatch, tmp_pa
         model.sample(*data, **BUDGET)
     assert model.sample(*data, start=fit, **BUDGET).info["chains"] == 2
     assert model.sample(*data, start=fit, checkpoint=tmp_path / "run", **BUDGET).info["chains"] == 2
+
+
+def test_a_folder_begun_with_a_start_has_it_from_the_beginning(model, data, fit, monkeypatch, tmp_path):
+    """A process killed before the chains' starts were made leaves nothing that could go on without them."""
+
+    def killed(*_):
+        raise SystemExit
+
+    monkeypatch.setattr(regression, "chain_start", killed)
+    with pytest.raises(SystemExit):
+        model.sample(*data, start=fit, checkpoint=tmp_path / "run", **BUDGET)
+    with pytest.raises(bs.BayesplatError, match="Expected the folder of a checkpoint"):
+        bs.resume(tmp_path / "run")
 
 
 def test_without_a_trend_f_is_zero_far_from_splats(data):

@@ -203,6 +203,7 @@ NAMES = [
     (ONE, ONE, ("x", "y")),
     (pd.DataFrame(TWO, columns=["dose", 7]), pd.Series(ONE, name="effect"), ("dose", "7", "effect")),
     (pd.Series(ONE, name="time"), pd.Series(ONE), ("time", "y")),
+    (ONE, pd.DataFrame({"effect": ONE}), ("x", "effect")),
     (pl.DataFrame(TWO, schema=["a", "b"]), pl.Series("z", ONE), ("a", "b", "z")),
     (xr.DataArray(ONE, name="depth"), xr.DataArray(ONE), ("depth", "y")),
 ]

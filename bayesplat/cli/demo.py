@@ -1,6 +1,7 @@
 """`bayesplat demo`: the motorcycle data under several priors, compared, drawn and put into words."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -9,6 +10,7 @@ import typer
 import bayesplat as bs
 from bayesplat._checks import BayesplatError, require
 from bayesplat._lazy import pd
+from bayesplat.atomic import write_whole
 from bayesplat.cli.console import note, say
 from bayesplat.cli.files import write_csv
 from bayesplat.cli.summary import Study, summary
@@ -69,7 +71,8 @@ def demo(
     study = Study(posts, compare(posts), f"bayesplat demo{' --quick' if quick else ''} --seed {seed}", quick)
     prior = _model(study.best, size).prior_predictive(x, seed=seed, y=y)
     _draw(study, fits[study.best], prior, folder)
-    (folder / "summary.md").write_text(summary(study, data), encoding="utf-8")
+    text = summary(study, data)
+    write_whole(folder / "summary.md", lambda path: path.write_text(text, encoding="utf-8"))
     _report(study, folder)
 
 
@@ -107,7 +110,8 @@ def _draw(study: Study, fit: PointFit, prior: PriorPredictive, folder: Path) -> 
         "flow": bs.plots.flow(fit),
     }
     for name, figure in pictures.items():
-        figure.savefig(folder / f"{name}.png", dpi=DPI, bbox_inches="tight")
+        write = partial(figure.savefig, format="png", dpi=DPI, bbox_inches="tight")
+        write_whole(folder / f"{name}.png", write)
 
 
 def _report(study: Study, folder: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bayesplat._checks import BayesplatError, require
 from bayesplat._lazy import pd
+from bayesplat.atomic import write_whole
 from bayesplat.cli.cells import advice, number
 
 PARQUET = (".parquet", ".pq")
@@ -131,13 +132,12 @@ def _column(name: str, cells: list[str], path: Path, missing: bool, hint: str) -
 
 
 def write_csv(frame: "pd.DataFrame", path: Path | None) -> None:
-    """Write to a file, or to stdout if there is none."""
-    try:
-        frame.to_csv(sys.stdout if path is None else path, index=False, lineterminator="\n")
-    except OSError as error:
-        if path is None:
-            raise  # the reader of the pipe has gone
-        raise BayesplatError(f"Cannot write {path}: {error.strerror or error}.") from error
+    """Write to a file, whole or not at all, or to stdout if there is none."""
+
+    def write(target: Any) -> None:
+        frame.to_csv(target, index=False, lineterminator="\n")
+
+    write(sys.stdout) if path is None else write_whole(path, write)
 
 
 def require_writable(path: Path, suffix: str, sources: tuple[Path, ...] = ()) -> None:

@@ -77,7 +77,7 @@ def _inputs(frame: "pd.DataFrame", names: tuple[str, ...], path: Path) -> list[s
 
 
 def _results(prediction: Prediction, taken: list[str]) -> "pd.DataFrame":
-    """Mean, sd, lower and upper to four digits of the smallest sd, under names that are not taken."""
+    """Mean, sd, lower and upper to five digits of the smallest sd, under names that are not taken."""
     prefix = ""
     while any(prefix + name in taken for name in RESULTS):
         prefix += "predicted_"

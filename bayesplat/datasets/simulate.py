@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayesplat._checks import one_of, positive_int, require
+from bayesplat._checks import is_number, one_of, positive_int, require
 from bayesplat._typing import Float
 from bayesplat.datasets import functions
 
@@ -62,7 +62,7 @@ def simulate(name: str, n: int | None = None, noise: float | int | None = None, 
     problem = PROBLEMS[one_of("name", name, NAMES)]
     n = problem.n if n is None else positive_int("n", n)
     sd = problem.noise if noise is None else _not_negative("noise", noise)
-    rng = np.random.default_rng(_seed(seed))
+    rng = np.random.default_rng(positive_int("seed", seed, least=0))
     x = _design(problem, n, rng)
     f = _truth(problem, x)
     truth = f(x)
@@ -94,13 +94,6 @@ def _truth(problem: Problem, x: Float[np.ndarray, "n d"]) -> Callable[[np.ndarra
 
 def _not_negative(name: str, value: float | int) -> float:
     """Return `value` as a finite float of at least 0, or refuse it."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    require(number and bool(0 <= value < np.inf), f"Expected `{name}` to be a number of at least 0, got {value!r}.")
+    known = is_number(value) and bool(0 <= value < np.inf)
+    require(known, f"Expected `{name}` to be a number of at least 0, got {value!r}.")
     return float(value)
-
-
-def _seed(value: int) -> int:
-    """Return `value` as an int of at least 0, or refuse it."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    require(whole and int(value) >= 0, f"Expected `seed` to be an integer of at least 0, got {value!r}.")
-    return int(value)

@@ -61,7 +61,7 @@ def clearing(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key
 
 
 def split(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Proposal:
-    """A splat, drawn by its mass, split along one axis of its frame into itself and a dead slot of its mother."""
+    """A splat drawn by its mass, split along an axis of its frame into itself and a dead slot of its mother, if any."""
     which, axis = jax.random.split(key)
     measure = _measure(energy, position, live)
     kinds = len(measure.mother.kinds)
@@ -69,16 +69,16 @@ def split(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: K
     able = live & (room < live.size)
     i = jax.random.categorical(which, jnp.where(able, jnp.log(jnp.abs(measure.v[:, 0]) + 1e-300), -jnp.inf))
     direction = jax.nn.one_hot(jax.random.randint(axis, (), 0, energy.problem.d), energy.problem.d)
-    return _place(energy, position, measure.split(i, room[i], direction, GAP))
+    return _place(energy, position, measure.split(i, room[i], direction, GAP), live, jnp.any(able))
 
 
 def merge(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Proposal:
-    """The two splats of one mother most alike in place and shape become one with their mass, mean and covariance."""
+    """The two splats of one mother most alike in place and shape, if any, become one with their mass and moments."""
     measure = _measure(energy, position, live)
     kind = jnp.arange(live.size) % len(measure.mother.kinds)
     pairs = live[:, None] & live[None, :] & ~jnp.eye(live.size, dtype=bool) & (kind[:, None] == kind[None, :])
     alike = jnp.argmax(jnp.where(pairs, log_bhattacharyya(measure.A, measure.b, measure.A, measure.b), -jnp.inf))
-    return _place(energy, position, measure.merge(alike // live.size, alike % live.size))
+    return _place(energy, position, measure.merge(alike // live.size, alike % live.size), live, jnp.any(pairs))
 
 
 def _measure(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> SplatMeasure:
@@ -87,8 +87,11 @@ def _measure(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> 
     return SplatMeasure.from_amplitude(amplitude[:, None], at.A, at.b, energy.problem.spec.mother, live)
 
 
-def _place(energy: Energy, position: Position, measure: SplatMeasure) -> Proposal:
-    """The position whose particles are the splats of a measure."""
+def _place(
+    energy: Energy, position: Position, measure: SplatMeasure, live: Bool[AnyArray, " k"], able: Bool[AnyArray, ""]
+) -> Proposal:
+    """The position whose particles are the splats of a measure; where the move is not able, nothing changes."""
     log_lengths, shear = jax.vmap(energy.problem.spec.scale_family.unconstrain)(measure.A)
     excess = energy.problem.box.excess(jnp.exp(log_lengths))
-    return position._replace(excess=excess, shear=shear, centre=measure.b), measure.live
+    moved = position._replace(excess=excess, shear=shear, centre=measure.b), measure.live
+    return jax.tree.map(lambda new, old: jnp.where(able, new, old), moved, (position, live))

@@ -26,9 +26,9 @@ class PointFit:
     """The best of several starts of the flow.
 
     `measure` holds the splats in the user's units, `trend` the coefficients of the trend on the unit box (in the units
-    of y), `sigma` the noise sd (its geometric mean over the data if it varies), `certificate` the most nats by which
-    one more splat could lower the energy (negative: every one would raise it), `runs` every start of the flow,
-    lowest energy first, and `device` where it ran.
+    of y), `sigma` the noise's scale (its sd, but of Student-t noise; its geometric mean over the data if it varies),
+    `certificate` the most nats by which one more splat could lower the energy (negative: every one would raise it),
+    `runs` every start of the flow, lowest energy first, and `device` where it ran.
     """
 
     spec: Specification
@@ -50,7 +50,8 @@ class PointFit:
         Raises BayesplatError for inputs of another dimension, text, NaN or infinity.
         """
         x = as_inputs(x_new, "x_new", self.names[:-1])
-        box = in_reach(x, self.scaling, constant(self.x), self.spec.centres.margin, self.names, stacklevel=2)
+        still = constant(self.x[~np.isnan(self.y)])
+        box = in_reach(x, self.scaling, still, self.spec.centres.margin, self.names, stacklevel=2)
         with inference():
             trend = trend_features(self.spec.trend, box) @ self.trend
             return self.scaling.mean + np.asarray(trend + evaluate(self.measure, x)[:, 0])
@@ -75,11 +76,12 @@ class PointFit:
         return f"no single splat can lower the energy; the best would raise it by {-self.certificate:.2f} nats"
 
     def __str__(self) -> str:
+        sd = float(self.spec.likelihood.variance(np.array([self.sigma]))[0]) ** 0.5
         energies = ", ".join(f"{float(run.state.energy):.1f}" for run in self.runs)
         return "\n".join(
             [
                 f"PointFit: {self.measure}",
-                f"  noise sd     {self.sigma:.4g}",
+                f"  noise sd     {sd:.4g}",
                 f"  energy       {self.energy:.2f} nats (starts: {energies})",
                 f"  certificate  {self.optimality}",
                 f"  stopped      {self.runs[0].reason}",

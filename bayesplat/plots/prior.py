@@ -33,7 +33,7 @@ def prior(prior_predictive: object, ax: Axes | None = None) -> Figure:
         figure, (panel,) = style.canvas(ax)
         (_curves if d == 1 else _distributions)(panel, drawn)
         panel.set_title(
-            f"{min(DRAWS, len(drawn.f))} of {len(drawn.f)} prior draws; median noise sd {np.median(drawn.sigma):.3g}"
+            f"{min(DRAWS, len(drawn.f))} of {len(drawn.f)} prior draws; median noise scale {np.median(drawn.sigma):.3g}"
         )
         style.legend(panel, ax is None)
         return figure

@@ -16,7 +16,9 @@ from bayesplat.model import Problem, with_trend
 from bayesplat.posterior.prior import prior_sites
 
 BATCH = 64
-"""Draws completed at a time: bounds memory at BATCH * n * k numbers."""
+"""Draws in one compiled call."""
+ENTRIES = 2**22
+"""Draws completed side by side, times n k, as far as one draw allows: each holds some seven numbers for a while."""
 
 
 class Draw(NamedTuple):
@@ -94,7 +96,11 @@ def prior_draws(problem: Problem, draws: int, key: Key) -> Draw:
 @eqx.filter_jit
 def _complete_batch(problem: Problem, values: Sites, key: Key, i: Int[AnyArray, ""]) -> Draw:
     keys = jax.random.split(jax.random.fold_in(key, i), BATCH)
-    return jax.vmap(lambda values, key: complete(problem, values, key))(values, keys)
+    each = problem.x.shape[0] * problem.spec.n_splats
+    aside = 2 ** int(np.clip(np.log2(ENTRIES / each), 0, np.log2(BATCH)))
+    rounds = jax.tree.map(lambda leaf: leaf.reshape(BATCH // aside, aside, *leaf.shape[1:]), (values, keys))
+    done = jax.lax.map(lambda some: jax.vmap(lambda *one: complete(problem, *one))(*some), rounds)
+    return jax.tree.map(lambda leaf: leaf.reshape(BATCH, *leaf.shape[2:]), done)
 
 
 @jit_once

@@ -33,6 +33,9 @@ CHUNK = 25
 MEMORY = 0.01
 """Least weight of a new step in the mass that warm-up learns: it remembers about the last hundred."""
 
+DISPERSION = 0.02
+"""Sd of the moves of a chain's start, in every unconstrained coordinate."""
+
 STATS = ("potential_energy", "energy", "num_steps", "accept_prob", "diverging")
 
 
@@ -163,7 +166,7 @@ def run_nuts(
     """Run one chain from each position; an interrupt (Ctrl-C) ends all of them and keeps the draws there are.
 
     `journal` keeps every chunk with the state at its end, from where a chain that was killed goes on bit for bit.
-    Raises KeyboardInterrupt when interrupted before the first draw after warm-up.
+    Raises KeyboardInterrupt when interrupted before there are draws to keep.
     """
     total = settings.warmup + settings.draws
     keys = jax.random.split(key, len(positions))
@@ -221,7 +224,7 @@ def _gather(chunks: list[list[Any]], settings: Settings, interrupted: bool) -> C
 
 
 @jit_once
-def disperse(problem: Problem, values: Sites, key: Key, scale: float = 0.02) -> Sites:
+def disperse(problem: Problem, values: Sites, key: Key) -> Sites:
     """The position at these values, moved a little in every coordinate, so that no two chains start in one place."""
     flat, unflat = ravel_pytree(unconstrain(problem.sites(), values))
-    return unflat(flat + scale * jax.random.normal(key, flat.shape, flat.dtype))
+    return unflat(flat + DISPERSION * jax.random.normal(key, flat.shape, flat.dtype))

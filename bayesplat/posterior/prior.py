@@ -27,7 +27,7 @@ def prior_sites(problem: Problem, key: Key) -> Sites:
     return repelled(problem, draw(problem.sites(), first), second)
 
 
-def repelled(problem: Problem, values: Sites, key: Key, sweeps: int = SWEEPS, pool: int = POOL) -> Sites:
+def repelled(problem: Problem, values: Sites, key: Key) -> Sites:
     """Turn independent sites into a draw under a repulsive prior, by the sampler's moves without the data.
 
     Repulsion holds the lengths of many splats at once, so what they share moves with them (steps) and without
@@ -38,20 +38,20 @@ def repelled(problem: Problem, values: Sites, key: Key, sweeps: int = SWEEPS, po
 
     def sweep(values: Sites, key: Key) -> tuple[Sites, None]:
         first, second, third = jax.random.split(key, 3)
-        values = _teleport(problem, _walk(problem, values, first), second, pool)
-        return interweave(problem, values, third, pool), None
+        values = _teleport(problem, _walk(problem, values, first), second)
+        return interweave(problem, values, third, POOL), None
 
-    return jax.lax.scan(sweep, values, jax.random.split(key, sweeps))[0]
+    return jax.lax.scan(sweep, values, jax.random.split(key, SWEEPS))[0]
 
 
-def _teleport(problem: Problem, values: Sites, key: Key, pool: int) -> Sites:
+def _teleport(problem: Problem, values: Sites, key: Key) -> Sites:
     """Every splat redrawn once by what repulsion says of the candidates for its place."""
 
     def move(values: Sites, inputs: tuple[Int[AnyArray, ""], Key]) -> tuple[Sites, None]:
         slot, key = inputs
         fresh, choose = jax.random.split(key)
         # their columns at the data are not used, so that the compiler leaves them out
-        some = candidates(problem, values, slot, fresh, pool)
+        some = candidates(problem, values, slot, fresh, POOL)
         log_weights = log_apart(problem, problem.geometry(values), slot, some) + some.log_ratio
         return some.put(jax.random.categorical(choose, log_weights), slot, values), None
 

@@ -3,7 +3,7 @@
 Given the sites of a prior, a_i ~ N(0, scale_i^2) independently, in units of sd(y). One dial each.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class Context(NamedTuple):
     overlap: Float[AnyArray, ""] | float  # mean square height of one splat over the data, a priori
 
 
-class AmplitudePrior:
+class AmplitudePrior(ABC):
     """A scale mixture of normals over the amplitudes of k splats."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class AmplitudePrior:
         """What each of c other splats would add to it beside each of the k splats."""
         return jnp.zeros((b2.shape[0], b.shape[0]))
 
-    def check(self, k: int) -> None:
+    def check(self, k: int) -> None:  # noqa: B027  most dials fit any number
         """Refuse a number of splats that the prior's dial does not fit."""
 
 

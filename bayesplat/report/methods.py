@@ -44,7 +44,7 @@ def model_sentences(found: Findings) -> str:
 
 def _gibbs(found: Findings) -> str:
     """The moves beside those along gradients."""
-    moves = ["redraw single splats from their prior [[tjelmeland2004]]"]
+    moves = ["redraw single splats among weighted candidates [[tjelmeland2004]]"]
     moves += ["slide the edges of splats along the data"] if found.post.spec.mother.edged else []
     moves += ["interweave the shared scales [[yu2011]]"]
     return f"Gibbs moves that {listed(moves)}"

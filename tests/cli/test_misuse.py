@@ -1,8 +1,11 @@
 """Misuse ends with exit code 2 and one sentence on stderr."""
 
+import pandas as pd
 import pytest
 
+from bayesplat import BayesplatError
 from bayesplat.cli import compare
+from bayesplat.cli.files import write_csv
 
 from . import run
 
@@ -152,6 +155,20 @@ def test_a_full_disk(monkeypatch, here):
 
     monkeypatch.setattr(compare, "load", fail)
     assert_refused(run("compare", "a.nc", "b.nc"), "Cannot use b.nc: No space left on device.")
+
+
+def test_a_result_cut_short_leaves_the_one_before(monkeypatch, tmp_path):
+    def fail(frame, path, **_):
+        path.write_text("a,b\n1", "utf-8")
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "out.csv"
+    path.write_text("before", "utf-8")
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
+    with pytest.raises(BayesplatError, match="No space left on device; nothing was changed there"):
+        write_csv(pd.DataFrame({"a": [1.0], "b": [2.0]}), path)
+    assert path.read_text("utf-8") == "before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_interrupt(monkeypatch):

@@ -152,3 +152,12 @@ def test_a_split_finds_a_slot_of_its_mother_and_merges_never_mix(mixed):
     close = position._replace(centre=jnp.array([[0.4], [0.4], [0.6], [0.8]]))
     _, alive = birth_death.merge(energy, close, live, jax.random.key(0))
     np.testing.assert_array_equal(alive, [True, True, False, False])
+
+
+@pytest.mark.parametrize("move", [birth_death.split, birth_death.merge])
+def test_where_a_mother_has_no_room_and_no_pair_nothing_moves(mixed, move):
+    energy = mixed[0]
+    position = jax.tree.map(lambda leaf: leaf[:2] if leaf.shape[:1] == (4,) else leaf, two_of_each(energy))
+    after, alive = move(energy, position, jnp.ones(2, bool), jax.random.key(0))
+    np.testing.assert_array_equal(alive, [True, True])
+    jax.tree.map(np.testing.assert_array_equal, after, position)

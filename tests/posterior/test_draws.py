@@ -9,11 +9,13 @@ from scipy import stats
 from statistical import P_VALUE, law_p_value, mean_p_value
 
 from bayesplat import symptoms
-from bayesplat.likelihoods import StudentT
+from bayesplat.likelihoods import Normal, StudentT
+from bayesplat.model import bind
 from bayesplat.posterior import draws
 from bayesplat.posterior.prior import repelled
 from bayesplat.priors import Repulsive, Ridge
 from bayesplat.priors.sites import constrain, draw
+from bayesplat.specification import Specification
 from bayesplat.trend import PRIOR_SD
 
 K, CHAINS, LENGTH = 3, 2, 64
@@ -51,6 +53,28 @@ def test_values_come_back_in_their_places(completed):
     assert set(done.values) == set(values)
     for name, value in values.items():
         np.testing.assert_array_equal(done.values[name], value)
+
+
+# jax's own jit, which keeps no compiled code of another size of batch
+complete_batch = jax.jit(lambda *given: draws._complete_batch.__wrapped__(*given))
+
+
+def test_draws_are_the_same_one_at_a_time(completed, monkeypatch, x64):
+    problem, values, done = completed
+    monkeypatch.setattr(draws, "ENTRIES", 1)
+    first = jax.tree.map(lambda leaf: leaf[0], values)
+    alone = complete_batch(problem, first, jax.random.key(0), 0)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[0], rtol=1e-8, atol=1e-12), alone, done)
+
+
+def test_memory_of_draws_is_bounded(x64):
+    n, k = 50_000, 20
+    x = np.random.default_rng(0).uniform(size=(n, 1))
+    problem = bind(Specification(k), x, x[:, 0], Normal().field(x))
+    keys = jax.random.split(jax.random.key(0), draws.BATCH)
+    values = jax.eval_shape(jax.vmap(lambda key: draw(problem.sites(), key)), keys)
+    memory = complete_batch.lower(problem, values, keys[0], 0).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 8 * 8 * draws.ENTRIES < 8 * draws.BATCH * n * k
 
 
 def columns_of(done):

@@ -65,12 +65,14 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
     n, missing = rows.size, data.y.size - rows.size
     x = data.x[rows]
     coarse = ~constant(x) & (np.ptp(x, 0) < COARSE * rounding(x))
-    still, coarse = (_named(data.names, found) for found in (constant(x), coarse))
+    same = ~constant(x) & (x == data.y[rows, None]).all(0)
+    still, coarse, same = (_named(data.names, found) for found in (constant(x), coarse, same))
     errors = 0.0 if data.y_err is None else float(np.sqrt(np.mean(data.y_err[rows] ** 2)))
     odd = {
         f"{missing} of {data.y.size} values of y missing: left out of the fit.": missing > 0,
         f"Input{still} constant: nothing can be learnt from it.": bool(still),
         f"Input{coarse} stored with too few digits for the range: subtract an offset first.": bool(coarse),
+        f"Input{same} equal to y: y is explained by itself; leave it out of the inputs.": bool(same),
         "y is constant: there is nothing to fit but its level.": bool(np.ptp(data.y[rows]) == 0),
         "The known errors are larger than the spread of y: they should be sds, in the units of y.": errors
         > LARGE * scaling.sd,

@@ -89,9 +89,22 @@ def test_replicates_scatter_as_the_data_do(post, data):
 
 def test_new_observations_have_errors_of_their_own(post, data):
     x = data[0][:5]
-    plain, worse = (post.predict(x, kind="observation", y_err=error) for error in (None, 2.0))
+    plain, worse = (post.predict(x, kind="observation", y_err=error) for error in (0.0, 2.0))
     np.testing.assert_allclose(worse.sd**2, plain.sd**2 + 4.0, rtol=1e-6)
     assert (worse.upper - worse.lower > 2 * 1.64 * 2.0).all()
+
+
+def test_new_data_without_errors_are_warned_of(post, data, recwarn):
+    x, y = data[0][:5], data[1][:5]
+    post.predict(x)
+    post.predict(x, kind="observation", y_err=0.0)
+    post.log_predictive_density(x, y, 0.0)
+    bs.plots.bands(post)
+    assert not recwarn
+    with pytest.warns(UserWarning, match="the new ones are taken to have none"):
+        post.predict(x, kind="observation")
+    with pytest.warns(UserWarning, match="the new ones are taken to have none"):
+        post.log_predictive_density(x, y)
 
 
 def test_only_the_same_errors_are_the_same_data(post, model, data, fit):

@@ -468,6 +468,7 @@ ODD = {
     "too few digits": (1.7e9 + 1e-4 * (X - X.min()) / np.ptp(X), Y, "x stored with too few digits"),
     "a code for missing y": (X, np.r_[Y[:-2], -999.0, -999.0], "y holds -999 2 times, far .*: if .* make it NaN"),
     "a code for a missing x": (np.r_[X[:-1], 9999.0], Y, "x holds 9999 once, far .*: if .* leave its rows out"),
+    "y among the inputs": (Y, Y, "Input x equal to y"),
     "constant y": (X, np.ones(12), "y is constant"),
     "one datum": (X[:1], Y[:1], "3 splats for 1 data"),
 }

@@ -173,6 +173,8 @@ def fit(
     y_err = None if error is None else numbers(frame, [error], data, missing=True)[error]
     known = "" if error is None else f", with known errors from {error!r}"
     note(f"Fitting {target!r} to {listed(names)}: {len(frame)} rows of {data}{known}.")
+    if out.exists():
+        note(f"{out} exists: it will be replaced when the fit is done.")
     folder = out.with_suffix(".checkpoint")
     if folder.exists():
         note(f"Going on with the work kept in {folder}.")

@@ -23,7 +23,7 @@ def resume(
     ] = None,
 ) -> None:
     """Go on with a fit that was killed or interrupted, to the result that it would have had."""
-    out = folder.with_suffix(".nc") if out is None else out
+    out = folder.resolve().with_suffix(".nc") if out is None else out
     require_writable(out, ".nc")
     read_manifest(folder)
     note(f"Going on with the work kept in {folder}.")

@@ -8,6 +8,7 @@ from bayesplat._lazy import pd, xr
 from bayesplat.diagnostics.active import active_splats
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.evidence import Evidence, evidence
+from bayesplat.diagnostics.loo import FEWEST
 from bayesplat.diagnostics.pool import chain_weights
 from bayesplat.tables import evenly
 
@@ -218,9 +219,11 @@ def _approximation(tree: "xr.DataTree", method: str) -> Convergence:
 
 
 def pareto_khat(log_weights: np.ndarray) -> float:
-    """Pareto shape of the largest importance weights; infinite where it cannot be estimated."""
+    """Pareto shape of the largest importance weights; infinite where it cannot be estimated, as from few draws."""
     from arviz_stats.base.array import array_stats
 
+    if log_weights.size < FEWEST:
+        return float("inf")
     finite = np.where(np.isfinite(log_weights), log_weights, -np.inf)
     _, khat = array_stats.psislw(-finite)  # the library takes minus the log weights
     return float(khat) if np.isfinite(khat) else float("inf")

@@ -3,6 +3,9 @@
 Damped Gauss-Newton where its matrix fits, limited-memory BFGS beyond; `choose` decides by size.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -28,6 +31,9 @@ MOST_COORDINATES, MOST_ENTRIES = 2000, 2**25
 FIRST_DAMPING, LONGEST_STEP, STILL = 1e-3, 1.5, 3
 """Damping at the start; longest step along a frame, in sizes of the splat; steps without gain before it stops."""
 
+SETTLING = 50
+"""Steps of what particles share, at most, after theirs."""
+
 AHEAD, SLIGHT = 0.1, 0.75
 """Share of a step over which its bend is measured; largest bend that is believed, in lengths of the step."""
 
@@ -48,7 +54,7 @@ def transport(
     A position that is not finite never wins: its energy is infinite.
     """
     method = {"gauss-newton": gauss_newton, "lbfgs": lbfgs}[choose(energy, live.size)]
-    return method(energy, position, live, steps)
+    return settle(energy, method(energy, position, live, steps)[0], live)
 
 
 def gauss_newton(
@@ -65,45 +71,95 @@ def gauss_newton(
     steps that bend with the valley as in Transtrum and Sethna (2012). Stops early when steps gain nothing that matters
     or damping has grown past use.
     """
-    value_and_grad = jax.value_and_grad(lambda at: energy.value(at, live))
+
+    def step(at: Position, gradient: Position, damping: Float[AnyArray, ""]) -> Position:
+        now = particles(at)
+        change = _bent(energy, at, live, _rows(particles(gradient)), damping)
+        return Position(
+            *_columns(_rows(now) + change, now), *_shared_step(energy, at, live, _shared(gradient), damping)
+        )
+
+    return _descent(lambda at: energy.value(at, live), step, position, steps, STILL, energy.tolerance)
+
+
+def settle(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> tuple[Position, Float[AnyArray, ""]]:
+    """What particles share goes down while they are held; returns the position and its energy.
+
+    Where a datum lies on a sharp edge, joint steps become too short for the noise to follow.
+    """
+
+    def put(shared: Shared) -> Position:
+        return position._replace(**shared._asdict())
+
+    def value(shared: Shared) -> Float[AnyArray, ""]:
+        return energy.value(put(shared), live)
+
+    def step(shared: Shared, gradient: Shared, damping: Float[AnyArray, ""]) -> Shared:
+        return _shared_step(energy, put(shared), live, gradient, damping)
+
+    shared, lowest = _descent(value, step, _shared(position), SETTLING, 1, energy.tolerance)
+    return put(shared), lowest
+
+
+def _descent[T](
+    energy: Callable[[T], Float[AnyArray, ""]],
+    step: Callable[[T, T, Float[AnyArray, ""]], T],
+    start: T,
+    steps: Int[AnyArray, ""] | int,
+    patience: int,
+    tolerance: Callable[[Float[AnyArray, ""]], Float[AnyArray, ""]],
+) -> tuple[T, Float[AnyArray, ""]]:
+    """At most `steps` damped steps down from a start; damping grows where a step fails and shrinks where it gains."""
+    value_and_grad = jax.value_and_grad(energy)
 
     def body(carry: tuple) -> tuple:
-        step, trial, best, value, gradient, damping, still = carry
+        count, trial, best, value, gradient, damping, still = carry
         trial_value, trial_gradient = value_and_grad(trial)
         better = trial_value < value  # false for NaN
-        small = value - trial_value < energy.tolerance(trial_value)
-        still = jnp.where(better, jnp.where(small, still + 1, 0), still)
-        damping = jnp.where(step == 0, FIRST_DAMPING, jnp.where(better, jnp.maximum(0.2 * damping, 1e-9), 5 * damping))
+        small = jnp.abs(value - trial_value) < tolerance(trial_value)
+        # a step that is hardly damped and changes nothing, up or down, began at the bottom
+        ended = small & (better | (damping <= FIRST_DAMPING))
+        still = jnp.where(ended, still + 1, jnp.where(better, 0, still))
+        damping = jnp.where(count == 0, FIRST_DAMPING, jnp.where(better, jnp.maximum(0.2 * damping, 1e-9), 5 * damping))
         new, old = (trial, trial_value, trial_gradient), (best, value, gradient)
         best, value, gradient = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, old)
-        return step + 1, _step(energy, best, live, gradient, damping), best, value, gradient, damping, still
+        return count + 1, step(best, gradient, damping), best, value, gradient, damping, still
 
     def goes_on(carry: tuple) -> Bool[AnyArray, ""]:
-        step, *_, damping, still = carry
-        return (step <= steps) & (damping < 1e7) & (still < STILL)
+        count, *_, damping, still = carry
+        return (count <= steps) & (damping < 1e7) & (still < patience)
 
-    infinity = jnp.asarray(jnp.inf, energy.problem.x.dtype)
-    nothing = jax.tree.map(jnp.zeros_like, position)
-    start = (0, position, position, infinity, nothing, jnp.zeros_like(infinity), 0)
-    _, _, best, value, *_ = jax.lax.while_loop(goes_on, body, start)
+    infinity = jnp.asarray(jnp.inf, jax.eval_shape(energy, start).dtype)
+    nothing = jax.tree.map(jnp.zeros_like, start)
+    _, _, best, value, *_ = jax.lax.while_loop(
+        goes_on, body, (0, start, start, infinity, nothing, jnp.zeros_like(infinity), 0)
+    )
     return best, value
 
 
-def _step(
-    energy: Energy, position: Position, live: Bool[AnyArray, " k"], gradient: Position, damping: Float[AnyArray, ""]
-) -> Position:
-    """The position after one damped step."""
-    at = particles(position)
-    change = _bent(energy, position, live, _rows(particles(gradient)), damping)
-    noise = _noise_step(energy, position, gradient.noise, damping)
+class Shared(NamedTuple):
+    """Coordinates that particles share."""
+
+    location: Float[AnyArray, " q"]
+    log_tau: Float[AnyArray, ""]
+    noise: Sites
+
+
+def _shared(position: Position) -> Shared:
+    return Shared(position.location, position.log_tau, position.noise)
+
+
+def _shared_step(
+    energy: Energy, at: Position, live: Bool[AnyArray, " k"], gradient: Shared, damping: Float[AnyArray, ""]
+) -> Shared:
     lengths = energy.problem.lengths
     location_curvature = jnp.sum(live) * lengths.precision(energy.problem.box) + lengths.uncertainty**-2
     tau_curvature = 2 * jnp.sum(live) + energy.slack**-2
-    return Position(
-        *_columns(_rows(at) + change, at),
-        position.location - gradient.location / (location_curvature * (1 + damping)),
-        position.log_tau - gradient.log_tau / (tau_curvature * (1 + damping)),
-        jax.tree.map(jnp.add, position.noise, noise),
+    noise = _noise_step(energy, at, gradient.noise, damping)
+    return Shared(
+        at.location - gradient.location / (location_curvature * (1 + damping)),
+        at.log_tau - gradient.log_tau / (tau_curvature * (1 + damping)),
+        jax.tree.map(jnp.add, at.noise, noise),
     )
 
 

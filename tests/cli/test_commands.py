@@ -114,7 +114,8 @@ def test_a_fit_that_was_killed_goes_on(nc, tmp_path, monkeypatch):
         assert run(*arguments).exit_code == 130
     assert not (tmp_path / "run.nc").exists()
     copy = shutil.copytree(tmp_path / "run.checkpoint", tmp_path / "copy.checkpoint")
-    for command in (arguments, ["resume", copy]):
+    monkeypatch.chdir(copy)
+    for command in (arguments, ["resume", "."]):
         result = run(*command)
         assert result.exit_code == 0, result.output
         assert "Going on with the work kept in" in result.stderr

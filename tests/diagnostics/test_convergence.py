@@ -181,6 +181,8 @@ def test_khat_estimates_the_shape_of_a_pareto_tail(shape):
 
 def test_khat_of_weights_that_are_no_numbers_is_infinite():
     assert pareto_khat(np.full(1000, np.nan)) == np.inf
+    assert pareto_khat(np.zeros(24)) == np.inf  # too few for a tail
+    assert np.isfinite(pareto_khat(np.random.default_rng(0).normal(size=30)))
 
 
 def test_khat_counts_an_impossible_draw_as_weight_zero():

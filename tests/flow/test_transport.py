@@ -14,6 +14,7 @@ from bayesplat.flow import transport
 from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.joint import squared_error
 from bayesplat.flow.position import Particles, particles
+from bayesplat.mothers import Box
 from tests.flow.bumps import N, X, bumps, energy_of, problem_of
 from tests.flow.dense import Dense
 
@@ -119,6 +120,28 @@ def lowest(squares):
         return 0.5 * jnp.sum(energy.residual(at._replace(**found.value._asdict()), live) ** 2)
 
     return float(solve(at))
+
+
+@pytest.mark.parametrize("left", [0.295, X[12, 0]], ids=["between data", "on a datum"])
+def test_noise_follows_where_edges_stand_still(left):
+    """A box that explains all data in small noise: nothing but the noise has far to go, and joint steps do not."""
+    y = ((X[:, 0] > 0.3) & (X[:, 0] < 0.7)) + 1e-4 * np.random.default_rng(0).normal(size=N)
+    box, right, live = Box(1024), 0.705, jnp.ones(1, bool)
+    energy = energy_of(y, k=1, mother=box)
+    length = jnp.full((1, 1), 0.5 * (right - left) / box.radius(1))
+    at = energy.start(1)._replace(centre=jnp.array([[0.5 * (left + right)]]), excess=energy.problem.box.excess(length))
+    joint, moved = (
+        jax.jit(lambda method=method: getattr(transport, method)(energy, at, live, jnp.asarray(15)))()
+        for method in ("gauss_newton", "transport")
+    )
+
+    def by_noise(position):
+        values = [position._replace(noise={"sigma": jnp.asarray(log)}) for log in np.linspace(-12.0, 0.0, 121)]
+        return min(float(energy.value(value, live)) for value in values)
+
+    np.testing.assert_allclose(energy.value(moved[0], live), moved[1], rtol=1e-9)
+    assert moved[1] < by_noise(moved[0]) + 0.1
+    assert joint[1] > by_noise(joint[0]) + 50.0  # without settling
 
 
 def transported(method, squares, counts):

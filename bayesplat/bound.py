@@ -68,6 +68,7 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
     same = ~constant(x) & (x == data.y[rows, None]).all(0)
     still, coarse, same = (_named(data.names, found) for found in (constant(x), coarse, same))
     errors = 0.0 if data.y_err is None else float(np.sqrt(np.mean(data.y_err[rows] ** 2)))
+    typical = spec.lengths.typical or 0.0
     odd = {
         f"{missing} of {data.y.size} values of y missing: left out of the fit.": missing > 0,
         f"Input{still} constant: nothing can be learnt from it.": bool(still),
@@ -76,6 +77,7 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
         "y is constant: there is nothing to fit but its level.": bool(np.ptp(data.y[rows]) == 0),
         "The known errors are larger than the spread of y: they should be sds, in the units of y.": errors
         > LARGE * scaling.sd,
+        f"Typical lengths of {typical:g} times the range: they are fractions of it, not in units of x.": typical > 1,
         f"{spec.n_splats} splats for {n} data: the prior decides much of the fit; look at prior_predictive.": n
         < spec.n_splats,
     }

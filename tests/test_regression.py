@@ -16,6 +16,7 @@ from scipy.integrate import quad
 
 import bayesplat as bs
 from bayesplat import regression
+from bayesplat.bound import bind_table
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.flow import descent
 from bayesplat.flow import run as flow
@@ -483,6 +484,12 @@ def test_odd_data_are_fitted_with_a_warning(model, case):
     with pytest.warns(UserWarning, match=message):
         fit = model.fit(x, y, starts=1)
     assert np.isfinite(fit.predict(x)).all()
+
+
+def test_lengths_in_units_of_x_are_warned_of():
+    model = bs.SplatModel(3, prior=bs.Ridge(), lengths=bs.Lengths(typical=2.0))
+    with pytest.warns(UserWarning, match="2 times the range: they are fractions of it"):
+        bind_table(model, X, Y)
 
 
 def test_integers_are_cast(model):

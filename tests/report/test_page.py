@@ -115,7 +115,7 @@ def test_a_failure_is_said_in_words_and_a_pass_too(document):
 SAID = {
     "one input": [
         "No-U-Turn sampler (Hoffman and Gelman 2014)",
-        "their prior (Tjelmeland 2004) and interweave the shared scales",
+        "among weighted candidates (Tjelmeland 2004) and interweave the shared scales",
         "2 chains",
         "40 warm-up steps and 25 kept draws",
     ],
@@ -142,7 +142,8 @@ SAID = {
     "laplace": ["nearest to the ends of 2 runs of a Wasserstein-Fisher-Rao gradient flow", "practically flat prior"],
     "few draws of boxes, interrupted": [
         "1 chain of 4 draws",
-        "their prior (Tjelmeland 2004), slide the edges of splats along the data and interweave the shared scales",
+        "among weighted candidates (Tjelmeland 2004), slide the edges of splats along the data and interweave the "
+        "shared scales",
         "Prior sensitivity was not judged",
     ],
     "hostile names": ["seed 7"],

@@ -102,7 +102,8 @@ def test_new_data_without_errors_are_warned_of(post, data, recwarn):
     bs.plots.bands(post)
     assert not recwarn
     with pytest.warns(UserWarning, match="the new ones are taken to have none"):
-        post.predict(x, kind="observation")
+        plain = post.predict(x, kind="observation")
+    np.testing.assert_allclose(plain.sd, post.predict(x, kind="observation", y_err=0.0).sd, rtol=1e-9)
     with pytest.warns(UserWarning, match="the new ones are taken to have none"):
         post.log_predictive_density(x, y)
 

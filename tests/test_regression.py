@@ -79,10 +79,10 @@ def test_point_fit_predicts_trend_plus_measure(fit, data):
 def test_fit_is_reproducible_and_depends_on_the_seed(model, data, fit):
     again = model.fit(*data, starts=2)
     np.testing.assert_array_equal(fit.predict(data[0]), again.predict(data[0]))
-    other = model.fit(*data, seed=1, starts=2)
-    # where all starts end in one place, only their ways differ
-    assert [run.history.tolist() for run in fit.runs] == [run.history.tolist() for run in again.runs]
-    assert [run.history.tolist() for run in fit.runs] != [run.history.tolist() for run in other.runs]
+    # noise alone, which has many explanations: one bump is found from everywhere, to the last digit
+    noise = np.random.default_rng(0).normal(size=len(data[0]))
+    one, other = (model.fit(data[0], noise, seed=seed, starts=2) for seed in (0, 1))
+    assert not np.array_equal(one.predict(data[0]), other.predict(data[0]))
 
 
 def test_sampling_is_reproducible(model, data, fit, post):

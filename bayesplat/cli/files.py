@@ -6,6 +6,7 @@ Numbers are taken from the columns that are used.
 import csv
 import sys
 from collections.abc import Iterable
+from functools import partial
 from math import isinf, isnan
 from pathlib import Path
 from typing import Any
@@ -133,10 +134,7 @@ def _column(name: str, cells: list[str], path: Path, missing: bool, hint: str) -
 
 def write_csv(frame: "pd.DataFrame", path: Path | None) -> None:
     """Write to a file, whole or not at all, or to stdout if there is none."""
-
-    def write(target: Any) -> None:
-        frame.to_csv(target, index=False, lineterminator="\n")
-
+    write = partial(frame.to_csv, index=False, lineterminator="\n")
     write(sys.stdout) if path is None else write_whole(path, write)
 
 

@@ -23,8 +23,8 @@ def resume(
     ] = None,
 ) -> None:
     """Go on with a fit that was killed or interrupted, to the result that it would have had."""
-    whole = folder.resolve()  # "." has no name
-    out = whole.with_suffix(".nc") if out is None else out
+    place = folder.resolve()  # "." has no name
+    out = place.with_suffix(".nc") if out is None else out
     require_writable(out, ".nc")
     read_manifest(folder)
     note(f"Going on with the work kept in {folder}.")
@@ -33,4 +33,4 @@ def resume(
     if isinstance(result, PointFit):
         say(result)
     else:
-        finish(result, whole, out)
+        finish(result, place, out)

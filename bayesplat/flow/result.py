@@ -50,8 +50,7 @@ class PointFit:
         Raises BayesplatError for inputs of another dimension, text, NaN or infinity.
         """
         x = as_inputs(x_new, "x_new", self.names[:-1])
-        still = constant(self.x[~np.isnan(self.y)])
-        box = in_reach(x, self.scaling, still, self.spec.centres.margin, self.names, stacklevel=2)
+        box = in_reach(x, self.scaling, constant(self._fitted), self.spec.centres.margin, self.names, stacklevel=2)
         with inference():
             trend = trend_features(self.spec.trend, box) @ self.trend
             return self.scaling.mean + np.asarray(trend + evaluate(self.measure, x)[:, 0])
@@ -60,8 +59,12 @@ class PointFit:
         """What went wrong with the splats, in words: prints as a table."""
         energies = [float(run.state.energy) for run in self.runs]
         spent = self.runs[0].reason == BUDGET_SPENT
-        observed = ~np.isnan(self.y)
-        return report(self.measure, self.x[observed], self.scaling.sd, energies, self.certificate, spent)
+        return report(self.measure, self._fitted, self.scaling.sd, energies, self.certificate, spent)
+
+    @property
+    def _fitted(self) -> Float[np.ndarray, "n d"]:
+        """Inputs of the rows whose y was observed."""
+        return self.x[~np.isnan(self.y)]
 
     @property
     def energy(self) -> float:

@@ -85,7 +85,7 @@ def gauss_newton(
 def settle(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> tuple[Position, Float[AnyArray, ""]]:
     """What particles share goes down while they are held; returns the position and its energy.
 
-    Where a datum lies on a sharp edge, joint steps become too short for the noise to follow.
+    Near a sharp edge joint steps become too short for the noise to follow.
     """
 
     def put(shared: Shared) -> Position:

@@ -93,7 +93,7 @@ def test_an_input_may_have_any_name():
     own = {"depth", "speed (km_h)"}
     taken = {name for part in tree.children.values() for name in (*part.variables, *part.dims)} - own
     assert {"energy", "lp", "tau", "sigma", "obs", "noise_width", "noise_bump", "b", "spikes"} <= taken
-    for name in [*taken, "noise/width", "y/err", "", "."]:
+    for name in [*taken, *convert.RESERVED, "noise/width", "y/err"]:
         tree, x = named(name)
         np.testing.assert_array_equal(tree["constant_data"]["x1"], x[:, 0])
         assert "y_err" not in tree["constant_data"]

@@ -17,7 +17,7 @@ SCRIPTS = {
         "e1.csv": SUMMARY | {"k", "mse_span", "times_paper"},
         "e1b.csv": SUMMARY | {"k", "mse_span", "times_paper"},
     },
-    "signals": {"signals_fits.csv": FITS | {"signal"}, "signals.csv": SUMMARY | {"signal", "mse_mean"}},
+    "signals": {"signals_fits.csv": FITS | {"signal"}, "signals.csv": SUMMARY | {"signal", "mse_mean", "times_paper"}},
     "e2": {
         "e2_fits.csv": FITS | {"mse_inside", "mse_edge"},
         "e2.csv": SUMMARY | {"k", "mse_inside", "mse_edge", "sigma", "live", "times_paper"},
@@ -30,7 +30,7 @@ SCRIPTS = {
         "robustness_fits.csv": FITS | {"noise"},
         "robustness.csv": SUMMARY | {"noise", "mse_best", "spread"},
     },
-    "genz": {"genz_fits.csv": FITS | {"function", "d"}, "genz.csv": SUMMARY | {"function", "d", "k"}},
+    "genz": {"genz_fits.csv": FITS | {"function", "d"}, "genz.csv": SUMMARY | {"function", "d", "k", "times_paper"}},
     "cost": {"cost.csv": {"n", "k", "seconds", "floor", "share", "working_gb", "peak_gb"}},
 }
 

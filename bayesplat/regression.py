@@ -4,7 +4,7 @@ import os
 import time
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import jax
@@ -41,6 +41,7 @@ NO_START = 2**32 - 1
 """Folded into the seed's key for draws: starts of the flow go by 0, 1, ..., and chains share no key of theirs."""
 
 
+@dataclass(frozen=True)
 class SplatModel(Specification):
     """A splat regression: y = trend + sum_i a_i height_i(x) + noise (daniels2025splat).
 

@@ -109,6 +109,8 @@ def identical(old: Sequence[np.ndarray | None], new: Sequence[np.ndarray | None]
 
 
 def _as_float(array: object, name: str) -> np.ndarray:
+    lazy = is_a(array, "polars", "LazyFrame")
+    require(not lazy, f"Expected numbers in `{name}`, got a LazyFrame; call its collect() first.")
     if is_a(array, "xarray", "Dataset"):
         array = array.to_dataframe()  # pyright: ignore[reportAttributeAccessIssue]
     names = _columns(array)

@@ -90,6 +90,7 @@ REFUSED_INPUTS = {
     "ragged lists": ([[1.0], [1.0, 2.0]], "Expected `x` to be an array of numbers, got list."),
     "nothing": (None, "Expected `x` with shape (n, d) or (n,), got ()."),
     "dates": (DATES, "encode text and dates as numbers first"),
+    "a lazy frame": (pl.LazyFrame({"a": ONE}), "Expected numbers in `x`, got a LazyFrame; call its collect() first."),
 }
 REFUSED_OUTPUTS = {
     "text": (words("a"), "Expected numbers in `y`, got values of type <U1"),

@@ -51,6 +51,8 @@ def report(post: object, path: str | os.PathLike[str]) -> None:
     # before the work, not after
     require(target.parent.is_dir(), f"There is no folder {target.parent} to write {target.name} in; make it first.")
     require(not target.is_dir(), f"Expected a file to write to, got the folder {target}.")
+    ending = f"Expected a file that ends in .html, got {target.name}; a browser prints the page to other formats."
+    require(target.suffix.lower() in (".html", ".htm"), ending)
     text = page(post)
     write_whole(target, lambda beside: beside.write_text(text, "utf-8", "replace"))
 

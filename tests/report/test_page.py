@@ -226,6 +226,8 @@ def test_bad_places_are_refused_before_the_work(tmp_path, monkeypatch):
         report(made(), tmp_path / "nowhere" / "r.html")
     with pytest.raises(bs.BayesplatError, match="got the folder"):
         report(made(), tmp_path)
+    with pytest.raises(bs.BayesplatError, match=r"ends in \.html, got r\.pdf"):
+        report(made(), tmp_path / "r.pdf")
     with pytest.raises(bs.BayesplatError, match=r"Expected a Posterior, .* got int"):
         report(3, tmp_path / "r.html")  # pyright: ignore
 

@@ -45,14 +45,14 @@ HEADS = {
     "mse": "MSE, median",
     "mse_worst": "worst",
     "mse_span": "within the data",
-    "times_paper": "of the paper's",
+    **table.RATIOS,
     "seconds_first": "s, first",
     "seconds": "s",
 }
 CAPTION = """MSE on {m} points of [0, 1] (within the data: on those between the first and the last datum);
 {sets}. k: splats offered, or coefficients; parameters of splats: live splats times (1 + d (d + 3) / 2).
-"Of the paper's": median MSE over that of the paper's training with {k} splats here. Seconds on {machine}:
-the first fit, which compiles, and the median of the later ones."""
+Seconds on {machine}: the first fit, which compiles, and the median of the later ones.
+{comparison}"""
 
 
 def methods(task: Task, options: argparse.Namespace, sizes: list[int]) -> list[Method]:
@@ -100,11 +100,12 @@ def run(name: str, options: argparse.Namespace) -> tuple[pd.DataFrame, dict, str
 
     fits = table.race(rows, methods(task, options, sizes), data, lambda f, d: errors(f, d, task.grid))
     found = table.summary(rows.frame, ["method", "k"], medians=["mse_span", "live", "sigma"])
-    found["times_paper"] = table.ratio(found)
+    found = table.beside_paper(found)
     table.save(found, options.out / f"{name}.csv")
     seeds = rows.frame.seed.nunique()
     sets = f"one data set, {seeds} fits of the splats" if task.even else f"data sets: {seeds}"
-    caption = CAPTION.format(m=len(task.grid), sets=sets, k=sizes[-1], machine=table.machine())
+    comparison = table.comparison(found, options.steps or task.steps)
+    caption = CAPTION.format(m=len(task.grid), sets=sets, machine=table.machine(), comparison=comparison)
     return rows.frame, fits, table.markdown(task.title.format(n=len(data(0).x)), caption, found, HEADS)
 
 

@@ -33,16 +33,16 @@ HEADS = {
     "mse_worst": "worst",
     "mse_inside": "inside",
     "mse_edge": "edge",
-    "times_paper": "of the paper's",
+    **table.RATIOS,
     "sigma": "noise sd",
     "seconds_first": "s, first",
     "seconds": "s",
 }
 CAPTION = """MSE to the truth on a grid of {m} points; edge: within {edge} of the boundary of the
-square, inside: the rest. Noise sd {noise}. "Of the paper's": median MSE over that of the paper's training
-(Adam, {steps:,} steps) with as many splats. Networks: Adam with the same steps and rate. Parameters of boosting:
-leaves. Seconds on {machine}: the first fit and the median of the later ones; networks and the paper's
-training compile in every fit."""
+square, inside: the rest. Noise sd {noise}. The paper's training: Adam. Networks: Adam with the same steps and rate.
+Parameters of boosting: leaves. Seconds on {machine}: the first fit and the median of the later
+ones; networks and the paper's training compile in every fit.
+{comparison}"""
 
 
 def hidden(text: str) -> tuple[int, ...]:
@@ -117,10 +117,11 @@ def main(argv: list[str] | None = None) -> None:
     rows = table.Table(options.out / "e2_fits.csv")
     table.race(rows, methods(options), data, errors)
     found = table.summary(rows.frame, ["method", "k"], ["mse_inside", "mse_edge", "sigma", "live"])
-    found["times_paper"] = table.ratio(found, ["k"])
+    found = table.beside_paper(found)
     table.save(found, options.out / "e2.csv")
     draw(rows.frame, options)
-    caption = CAPTION.format(m=len(TESTS), edge=EDGE, noise=NOISE, steps=options.steps, machine=table.machine())
+    comparison = table.comparison(found, options.steps)
+    caption = CAPTION.format(m=len(TESTS), edge=EDGE, noise=NOISE, machine=table.machine(), comparison=comparison)
     title = f"E2: sin(3 pi sqrt(x1)) cos(3 pi x2), {options.n} points"
     table.page(options.out / "e2.md", [table.markdown(title, caption, found, HEADS)])
 

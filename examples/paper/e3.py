@@ -35,15 +35,16 @@ HEADS = {
     "seeds": "seeds",
     "error": "relative L2, median",
     "error_worst": "worst",
-    "times_paper": "of the paper's",
+    **table.RATIOS,
     "seconds_first": "s, first",
     "seconds": "s",
 }
 CAPTION = """Relative L2 error of u on {m} points against tanh((x1 + x2 - 1) / (2 eps)), eps = {eps};
-{interior} points inside and {boundary} on the boundary. "Of the paper's": median error over that of the paper's
-training (Adam on the squared residual, {steps:,} steps, batches of 500) with as many splats. Networks: the same
-training. bayesplat: Newton's method, every step a run of the flow on the squared residual. Seconds on {machine}:
-the first fit, which compiles, and the median of the later ones; the other methods compile every time."""
+{interior} points inside and {boundary} on the boundary. The paper's training: Adam on the squared residual, batches
+of 500. Networks: the same training. bayesplat: Newton's method, every step a run of the flow on the squared residual.
+Seconds on {machine}: the first fit, which compiles, and the median of the later ones; the other
+methods compile every time.
+{comparison}"""
 
 
 class Points(NamedTuple):
@@ -132,12 +133,13 @@ def main(argv: list[str] | None = None) -> None:
     rows = table.Table(options.out / "e3_fits.csv")
     table.race(rows, methods(options), lambda seed: points(options.interior, options.boundary, seed), errors)
     found = table.summary(rows.frame, ["method", "k"], ["live"], worst="error")
-    found["times_paper"] = table.ratio(found, ["k"], "error")
+    found = table.beside_paper(found, value="error")
     table.save(found, options.out / "e3.csv")
     with figure.sheet(options.out / "e3.png", 6.5, 4.2) as (panel,):
         figure.strip(panel, rows.frame, "error")
         panel.set_xlabel("relative L2 error of u")
-    how = {"eps": EPS, "m": len(TESTS), "machine": table.machine()}
+    comparison = table.comparison(found, options.steps, value="error")
+    how = {"eps": EPS, "m": len(TESTS), "machine": table.machine(), "comparison": comparison}
     section = table.markdown("E3: steady Allen-Cahn", CAPTION.format(**vars(options), **how), found, HEADS)
     table.page(options.out / "e3.md", [section])
 

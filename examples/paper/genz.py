@@ -36,14 +36,14 @@ HEADS = {
     "parameters": "parameters",
     "mse": "error, median",
     "mse_worst": "worst",
-    "times_paper": "of the paper's",
+    **table.RATIOS,
     "seconds_first": "s, first",
     "seconds": "s",
 }
 CAPTION = """Error: MSE to the truth on {m} uniform points over the variance of f there. {n} data, noise sd
 {noise} sd(f). Scales of splats: full up to d = {full}, diagonal beyond. Parameters of boosting: leaves.
-"Of the paper's": median error over that of the paper's training (Adam, {steps:,} steps) with as many splats.
-Seconds on {machine}. {verdict}"""
+Gaussian processes learn their lengths from half of the data, without restarts. Seconds on {machine}.
+{comparison}"""
 
 
 def genz(name: str, d: int) -> tuple[np.ndarray, np.ndarray]:
@@ -94,18 +94,6 @@ def methods(d: int, options: argparse.Namespace) -> list[Method]:
     ]
 
 
-def verdict(found: pd.DataFrame) -> str:
-    """Where splats pay and where they stop, in words, by the medians of the table."""
-    sentences = []
-    for (name, d), group in found.groupby(["function", "d"], sort=False):
-        own, others = group[group.method == OURS], group[group.method != OURS]
-        best, rival = own.loc[own.mse.idxmin()], others.loc[others.mse.idxmin()]
-        times = rival.mse / best.mse
-        who, by = (f"splats (k = {best.k})", times) if times > 1 else (rival.method, 1 / times)
-        sentences.append(f"{name}, d = {d}: {who} ahead by a factor of {by:.2g}")
-    return "; ".join(sentences) + "."
-
-
 def draw(fits: pd.DataFrame, options: argparse.Namespace) -> None:
     """A panel for every function and d: error over k, peers as levels."""
     groups = fits.groupby(["function", "d"], sort=False)
@@ -134,11 +122,12 @@ def main(argv: list[str] | None = None) -> None:
 
             table.race(rows, methods(d, options), data, errors, function=name, d=d)
     found = table.summary(rows.frame, ["function", "d", "method", "k"], ["sigma", "live"])
-    found["times_paper"] = table.ratio(found, ["function", "d", "k"])
+    found = table.beside_paper(found, ["function", "d"])
     table.save(found, options.out / "genz.csv")
     draw(rows.frame, options)
-    how = {"m": TESTS, "noise": NOISE, "full": FULL, "machine": table.machine(), "verdict": verdict(found)}
-    caption = CAPTION.format(**vars(options), **how)
+    how = {"m": TESTS, "noise": NOISE, "full": FULL, "machine": table.machine()}
+    comparison = table.comparison(found, options.steps, ["function", "d"])
+    caption = CAPTION.format(**vars(options), **how, comparison=comparison)
     table.page(options.out / "genz.md", [table.markdown("Genz functions in d dimensions", caption, found, HEADS)])
 
 

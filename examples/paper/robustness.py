@@ -21,18 +21,21 @@ HEADS = {
     "noise": "noise sd",
     "method": "method",
     "live": "live",
+    "parameters": "parameters",
     "mse": "MSE, median",
     "mse_best": "best",
     "mse_worst": "worst",
     "spread": "worst / best",
     "mse_inside": "inside",
+    **table.RATIOS,
     "sigma": "noise sd found",
     "seconds_first": "s, first",
     "seconds": "s",
 }
-CAPTION = """{n} points of E2, drawn once for each noise sd, k = {k}, {starts} random starts. MSE to the truth on {m}
-points. One fit of bayesplat is the best of its own four starts; the paper's training (Adam, {steps:,} steps) has one.
-Seconds on {machine}."""
+CAPTION = """{n} points of E2, drawn once for each noise sd, k = {k}, {starts} seeds. MSE to the truth on {m} points.
+Every fit of bayesplat is the best of its own four starts, as by default; the paper's training (Adam) has one, at
+random. Seconds on {machine}.
+{comparison}"""
 
 
 def draw(fits: pd.DataFrame, options: argparse.Namespace) -> None:
@@ -70,9 +73,11 @@ def main(argv: list[str] | None = None) -> None:
     found = table.summary(rows.frame, by, ["mse_inside", "sigma", "live"])
     found["mse_best"] = rows.frame.groupby(by, sort=False).mse.min().to_numpy()
     found["spread"] = found.mse_worst / found.mse_best
+    found = table.beside_paper(found, ["noise"])
     table.save(found, options.out / "robustness.csv")
     draw(rows.frame, options)
-    caption = CAPTION.format(**vars(options), m=len(e2.TESTS), machine=table.machine())
+    how = {"m": len(e2.TESTS), "machine": table.machine()}
+    caption = CAPTION.format(**vars(options), **how, comparison=table.comparison(found, options.steps, ["noise"]))
     table.page(options.out / "robustness.md", [table.markdown("Robustness to noise and start", caption, found, HEADS)])
 
 

@@ -35,10 +35,11 @@ CHOSEN, WAVELETS = f"{OURS}, mother of the lowest energy", "wavelets"
 CAPTION = """Mean over {seeds} seeds of the MSE at the {n} data; noise sd 1, sd of the signal 7; k = {k}.
 "{chosen}" takes for every data set the mother whose fit has the lowest energy, which needs no
 truth, and the seconds of all mothers. The posterior mean has the mother that it chooses most often,
-on {posterior_seeds} of the seeds. The paper's training: that of its noisy data (Adam, {steps:,} steps), {k} splats.
+on {posterior_seeds} of the seeds. The paper's training: that of its noisy data (Adam), {k} splats.
 Wavelets: translation-invariant hard thresholding, told the noise sd and the wavelet that is best
-against the truth ({wavelets}). "Of the paper's": mean MSE over that of the paper's training, geometric mean of
-the signals. Parameters, for splats those of the live ones, and seconds: medians of all fits, on {machine}."""
+against the truth ({wavelets}). Parameters, for splats those of the live ones, and seconds: medians of all
+fits, on {machine}. Ratios: geometric means of those of the signals.
+{comparison}"""
 
 COVERAGE = """Share of the truth at the data that the 90% band of f covers, with its standard error over data sets; mean
 width of the band."""
@@ -91,10 +92,11 @@ def compare(fits: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     both = pd.concat([chosen(fits), fits], ignore_index=True)
     found = table.summary(both, ["signal", "method"], ["live", "sigma"])
     found["mse_mean"] = both.groupby(["signal", "method"], sort=False).mse.mean().to_numpy()
-    found["times_paper"] = table.ratio(found, ["signal"], "mse_mean")
+    found = table.beside_paper(found, ["signal"], "mse_mean")
     wide = found.pivot(index="method", columns="signal", values="mse_mean")
     wide = wide.loc[found.method.unique(), found.signal.unique()].astype(float)
-    wide["of the paper's"] = np.exp(np.log(found.times_paper).groupby(found.method).mean())
+    for ratio, head in table.RATIOS.items():
+        wide[head] = np.exp(np.log(found[ratio]).groupby(found.method).mean())
     wide["parameters"] = both.groupby("method").parameters.median().round().astype(int)
     wide["seconds"] = both.groupby("method").seconds.median()
     return found, wide.reset_index()
@@ -150,7 +152,8 @@ def main(argv: list[str] | None = None) -> None:
     table.save(found, options.out / "signals.csv")
     draw(rows.frame, first, options)
     wavelets = ", ".join(f"{signal} {statistics.BEST_WAVELET[signal]}" for signal in options.signals)
-    how = {"chosen": CHOSEN, "wavelets": wavelets, "machine": table.machine()}
+    comparison = table.comparison(found, options.steps, ["signal"], "mse_mean", own=(CHOSEN, MEAN))
+    how = {"chosen": CHOSEN, "wavelets": wavelets, "machine": table.machine(), "comparison": comparison}
     sections = [table.markdown("Blocks, Bumps, HeaviSine, Doppler", CAPTION.format(**vars(options), **how), wide)]
     sections.append(table.markdown("Coverage of 90% bands", COVERAGE, covering(rows.frame)))
     table.page(options.out / "signals.md", sections)

@@ -15,6 +15,9 @@ from peers.fitted import Fitted
 from bayesplat.datasets import Simulated
 
 OURS, MEAN, PAPER = "bayesplat", "bayesplat, posterior mean", "paper's training"
+OWN = (OURS, MEAN)
+RATIOS = {"times_paper": "of the paper's", "times_seconds": "of its seconds"}
+"""Columns of `beside_paper`, as tables show them."""
 
 
 class Method(NamedTuple):
@@ -115,14 +118,47 @@ def summary(fits: pd.DataFrame, by: list[str], medians: Sequence[str] = (), wors
     return whole(pd.DataFrame(rows))
 
 
-def ratio(table: pd.DataFrame, match: Sequence[str] = (), value: str = "mse") -> pd.Series:
-    """Error over that of the paper's training in the same run: of the same columns `match`, or of its only row."""
-    reference = table[table.method == PAPER]
-    if not match:
-        return table[value] / reference[value].iloc[0]
-    key = list(match)
-    paired = table[key].merge(reference[[*key, value]].drop_duplicates(key), on=key, how="left")
-    return pd.Series(table[value].to_numpy(float) / paired[value].to_numpy(float), table.index)
+def beside_paper(found: pd.DataFrame, within: Sequence[str] = (), value: str = "mse") -> pd.DataFrame:
+    """The summary with its errors and seconds over those of the paper's training in the same run.
+
+    Of the same columns `within` and the same k; where it has no such k, of the one with which it errs least.
+    """
+    reference = found[found.method == PAPER]
+
+    def ratios(row: pd.Series) -> pd.Series:
+        same = reference[(reference[list(within)] == row[list(within)]).all(axis=1)]
+        equal = same[same.k.eq(row.k).fillna(False)] if "k" in found else same
+        one = (equal if len(equal) else same).nsmallest(1, value)
+        return pd.Series({f"times_{of}": (row[of] / one[of]).max() for of in (value, "seconds")})
+
+    return found.join(found.apply(ratios, axis=1).set_axis(["times_paper", "times_seconds"], axis=1))
+
+
+def comparison(
+    found: pd.DataFrame, steps: int, within: Sequence[str] = (), value: str = "mse", own: Sequence[str] = OWN
+) -> str:
+    """The end of a caption: what the ratios are to, and who is ahead."""
+    return f"""Of the paper's, of its seconds: error and seconds over those of the paper's training ({steps:,} steps)
+in the same run, with as many splats, or with as many as suit it best where a row has none or others.
+By the lowest error: {verdict(found, within, value, own)}"""
+
+
+def verdict(found: pd.DataFrame, within: Sequence[str] = (), value: str = "mse", own: Sequence[str] = OWN) -> str:
+    """Who is ahead in every group of `within`, and by how much: the best of our own rows beside the best peer."""
+    sentences = []
+    for names, group in found.groupby(list(within), sort=False) if within else [((), found)]:
+        ours, peers = group[group.method.isin(own)], group[~group.method.str.startswith(OURS)]
+        first, second = sorted((rows.loc[rows[value].idxmin()] for rows in (ours, peers)), key=lambda row: row[value])
+        where = ", ".join(n if isinstance(n, str) else f"{of} = {n}" for of, n in zip(within, names, strict=True))
+        times = float(f"{second[value] / first[value]:.2g}")
+        who = f"{_called(first)} ahead of {_called(second)} by a factor of {times:,g}"
+        who = who if times > 1 else f"{_called(first)} and {_called(second)} level"
+        sentences.append(f"{where}: {who}" if where else who)
+    return "; ".join(sentences) + "."
+
+
+def _called(row: pd.Series) -> str:
+    return str(row.method) if pd.isna(row.get("k")) else f"{row.method}, k = {row.k}"
 
 
 def whole(frame: pd.DataFrame) -> pd.DataFrame:

@@ -151,7 +151,8 @@ def does_loo_know(rows: pd.DataFrame) -> str:
         cost, picked = choices(rows, scored)
         said.append(
             f"LOO picks the prior that predicts new data best, {name}, in {picked} of {len(cost)} cases; its choice "
-            f"loses {np.mean(cost):.3f} nats per datum on average ({np.max(cost):.3f} at worst)."
+            f"loses {np.mean(cost):.3f} nats per datum on average ({np.max(cost):.3f} at worst); always the same prior "
+            f"there: {always(rows, scored)}."
         )
     best = rows.groupby(["data", "seed", "k"]).held_out.max()
     together = (best - rows.groupby(["data", "seed", "k"]).mixture.first()).dropna()
@@ -160,10 +161,16 @@ def does_loo_know(rows: pd.DataFrame) -> str:
             f"Not choosing, but mixing those by stacking, loses {together.mean():.3f} ({together.max():.3f} at worst, "
             f"{together.min():.3f} at best) in {len(together)} cases."
         )
-    lost = rows.groupby(["data", "seed", "k"]).held_out.transform("max") - rows.held_out
-    fixed = lost.groupby(rows.prior, sort=False).agg(["mean", "max"])
-    always = ", ".join(f"{prior} {mean:.3f} ({worst:.3f})" for prior, (mean, worst) in fixed.iterrows())
-    return " ".join([*said, f"Always the same prior loses: {always}."])
+    return " ".join(said)
+
+
+def always(rows: pd.DataFrame, scored: pd.DataFrame) -> str:
+    """Mean and worst loss of every prior in the cases that have any scored one."""
+    case = ["data", "seed", "k"]
+    same = rows.merge(scored[case].drop_duplicates(), on=case)
+    lost = same.groupby(case).held_out.transform("max") - same.held_out
+    fixed = lost.groupby(same.prior, sort=False).agg(["mean", "max"])
+    return ", ".join(f"{prior} {mean:.3f} ({worst:.3f})" for prior, (mean, worst) in fixed.iterrows())
 
 
 def choices(rows: pd.DataFrame, scored: pd.DataFrame) -> tuple[list[float], int]:

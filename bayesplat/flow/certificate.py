@@ -1,8 +1,8 @@
 """The certificate: how far from optimal the flow can be, as the most that one further splat could lower the energy.
 
 In measure space the energy is minimal where no splat (A, b) has a first variation that outweighs its cost. The sup over
-(A, b) is estimated by multi-start ascent: from the best datum on every rung of a ladder of lengths, shaped like the
-residual around it; splats with edges, which have no slope to climb, are searched for. Where it is exceeded is where the
+(A, b) is estimated by multi-start ascent: from the best of some data on every rung of a ladder of lengths, shaped like
+the residual around it; splats with edges, which have no slope to climb, are searched for. Where it is exceeded is where the
 Fisher-Rao flow would create mass: births are its argmax.
 """
 

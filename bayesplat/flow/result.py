@@ -27,7 +27,7 @@ class PointFit:
 
     `measure` holds the splats in the user's units, `trend` the coefficients of the trend on the unit box (in the units
     of y), `sigma` the noise's scale (its sd, but of Student-t noise; its geometric mean over the data if it varies),
-    `certificate` the most nats by which one more splat could lower the energy (negative: every one would raise it),
+    `certificate` the most nats by which one more splat was found to lower the energy (negative: every one raises it),
     `runs` every start of the flow, lowest energy first, and `device` where it ran.
     """
 

@@ -24,7 +24,7 @@ class RegularizedHorseshoe(AmplitudePrior):
     """
 
     n_active: float | None = None
-    """How many splats are expected to matter: by default 5, or half of them if that is fewer."""
+    """How many splats are expected to matter, at the median of tau: by default 5, or half of them if that is fewer."""
     slab_scale: float = 2.0
     """Scale c of the largest amplitudes, in sds of y."""
     slab_df: float = 4.0
@@ -99,7 +99,11 @@ class R2D2(AmplitudePrior):
     """
 
     r2: float = 0.7
-    """Prior mean of the share of the variance of y that f explains."""
+    """Prior mean of R^2 = W / (1 + W), W the prior variance of f at a datum over sigma^2.
+
+    A single draw of f varies less: about its own mean it explains 0.45 on average where this is 0.7, since a wide splat
+    moves all of f. Beside Student-t noise sigma is its scale.
+    """
     precision: float = 4.0
     """Precision of that Beta prior (the sum of its two parameters)."""
     share: float = 0.5
@@ -145,7 +149,7 @@ class StickBreaking(AmplitudePrior):
     """
 
     concentration: float = 3.0
-    """How slowly importance falls: about concentration * log(1 + k / concentration) splats matter."""
+    """How slowly importance falls: on average m of many splats hold 1 - (c / (1 + c))^m of the variance of f."""
     scale: float = 1.0
     """Prior sd of f, in sds of y: tau = scale * HalfNormal(1) / sqrt(overlap)."""
 

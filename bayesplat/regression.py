@@ -25,12 +25,12 @@ from bayesplat.flow.descent import INTERRUPTED
 from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.posterior import svi
-from bayesplat.posterior.choice import choose, choose_depth, takes_hours
+from bayesplat.posterior.choice import choose_depth
 from bayesplat.posterior.draws import Draw, complete_all, prior_draws
 from bayesplat.posterior.term import SplatTerm
 from bayesplat.progress import display
 from bayesplat.results import Posterior, PriorPredictive, load_posterior
-from bayesplat.sampling import METHODS, Budget, starts_of
+from bayesplat.sampling import METHODS, Budget, affordable, starts_of
 from bayesplat.specification import Specification
 from bayesplat.tables import identical
 from bayesplat.threads import meanwhile
@@ -119,7 +119,9 @@ class SplatModel(Specification):
         budget = Budget(chains, warmup, draws, guide, target_accept, depth)
         if start is not None:
             _same_problem(start, bound, free=("prior",))
-        method = _method(method, n, self.n_splats)
+        method = affordable(method, bound.problem)
+        if start is not None and method != "svi":
+            _apart(start, starts_of(method, chains))
         asked = {"method": method, "seed": seed, **budget._asdict()}
         with inference(bound.device):
             count = starts_of(method, chains)
@@ -213,6 +215,17 @@ def _same_problem(fit: PointFit, bound: Bound, free: tuple[str, ...] = ()) -> No
         require(ours == theirs, message)
 
 
+def _apart(fit: PointFit, chains: int) -> None:
+    """A warning where several chains have to begin at one start of the fit."""
+    starts = len(fit.runs)
+    if starts < chains:
+        message = (
+            f"{chains} chains begin at {starts} start{'s' if starts > 1 else ''} of the fit: what it missed may stay "
+            f"hidden, and the chains agree all the same; fit with `starts={chains}`."
+        )
+        warnings.warn(message, UserWarning, stacklevel=3)
+
+
 def _journal(
     folder: str | os.PathLike[str] | None, bound: Bound, task: str, asked: dict[str, Any]
 ) -> AbstractContextManager[Journal]:
@@ -250,19 +263,6 @@ def _aside(bound: Bound, key: Key) -> Draw:
     drawn = prior_draws(bound.problem, PRIOR_DRAWS, key)
     load_reports()
     return drawn
-
-
-def _method(method: str, n: int, k: int) -> str:
-    """The method asked for, or the one that the size affords; a warning where it takes hours."""
-    if method == "auto":
-        return choose(n, k)
-    if takes_hours(method, n, k):
-        message = (
-            f"{method.upper()} with {k} splats for {n} data may take hours; method='svi' or fewer splats would be "
-            "faster."
-        )
-        warnings.warn(message, UserWarning, stacklevel=3)
-    return method
 
 
 def _starts(

@@ -1,5 +1,6 @@
 """Draws by every method, from one table of methods: what `SplatModel.sample` chooses from."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -8,13 +9,14 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from bayesplat._checks import require
 from bayesplat._typing import Key, Sites
 from bayesplat.checkpoint import Journal
 from bayesplat.diagnostics.convert import nuts_stats
 from bayesplat.model import Problem
 from bayesplat.posterior import nuts, svi
 from bayesplat.posterior.approximation import Approximation, Progress
-from bayesplat.posterior.choice import choose_guide
+from bayesplat.posterior.choice import MOST_CURVATURES, choose, choose_guide, takes_hours
 from bayesplat.progress import display
 
 
@@ -36,6 +38,29 @@ class Drawn(NamedTuple):
     stats: Sites  # of the group `sample_stats`
     how: dict[str, Any]
     log_evidence: Float[np.ndarray, " chains"] | None = None  # standardised; only SMC estimates it
+
+
+def affordable(method: str, problem: Problem) -> str:
+    """The method asked for, or the one that the size affords; a warning where it takes hours."""
+    n, k = problem.x.shape[0], problem.spec.n_splats
+    if method == "auto":
+        return choose(n, k)
+    if method == "laplace":
+        size = coordinates(problem)
+        asked = f"Expected at most {MOST_CURVATURES} coordinates for method='laplace', got {size}; use method='svi'."
+        require(size <= MOST_CURVATURES, asked)
+    if takes_hours(method, n, k):
+        message = (
+            f"{method.upper()} with {k} splats for {n} data may take hours; method='svi' or fewer splats would be "
+            "faster."
+        )
+        warnings.warn(message, UserWarning, stacklevel=3)
+    return method
+
+
+def coordinates(problem: Problem) -> int:
+    """How many numbers the sites of a problem hold."""
+    return sum(int(np.prod(prior.shape())) for prior in problem.sites().values())
 
 
 def by_nuts(
@@ -60,8 +85,7 @@ def by_svi(
     problem: Problem, starts: list[Sites], key: Key, budget: Budget, progress: bool | None, journal: Journal
 ) -> Drawn:
     """One Gaussian fitted from the first start; all draws make one chain."""
-    size = sum(int(np.prod(prior.shape())) for prior in problem.sites().values())
-    guide = choose_guide(size) if budget.guide == "auto" else budget.guide
+    guide = choose_guide(coordinates(problem)) if budget.guide == "auto" else budget.guide
     settings = svi.Settings(guide, draws=budget.chains * budget.draws)
     run = partial(svi.run_svi, problem, starts[0], key, settings, journal=journal)
     return _approximated("svi", run, settings, progress)

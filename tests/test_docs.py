@@ -29,7 +29,8 @@ REPORTS = {
     "diagnostics/sensitivity.py": ("notes",),
     "compare.py": ("_verdict",),
     "bound.py": ("_warn",),
-    "regression.py": ("_method",),
+    "regression.py": ("_apart",),
+    "sampling.py": ("affordable",),
 }
 
 # ---------------------------------------------------------------- sentences of reports

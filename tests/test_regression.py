@@ -15,7 +15,7 @@ import xarray as xr
 from scipy.integrate import quad
 
 import bayesplat as bs
-from bayesplat import regression
+from bayesplat import regression, sampling
 from bayesplat.bound import bind_table
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.flow import descent
@@ -214,6 +214,25 @@ def test_nuts_where_it_would_take_hours_is_warned_of(model, data, fit, monkeypat
     monkeypatch.setattr(choice, "MOST_WORK", 0)
     with pytest.warns(UserWarning, match=r"3 splats for 40 data may take hours"):
         model.sample(*data, start=fit, **BUDGET)
+
+
+def test_chains_that_begin_in_one_place_are_warned_of(model, data):
+    alone = model.fit(*data, starts=1)
+    with pytest.warns(UserWarning, match=r"2 chains begin at 1 start of the fit: .* fit with `starts=2`"):
+        model.sample(*data, start=alone, chains=2, warmup=4, draws=4)
+    with warnings.catch_warnings(action="error", category=UserWarning):
+        model.sample(*data, start=alone, chains=1, warmup=4, draws=4)
+
+
+def test_laplace_is_refused_where_its_matrix_would_not_fit(model, data, fit, monkeypatch):
+    size = sum(int(np.prod(site.shape())) for site in bind_table(model, *data).problem.sites().values())
+    monkeypatch.setattr(sampling, "MOST_CURVATURES", size - 1)
+    with pytest.raises(bs.BayesplatError, match=f"at most {size - 1} coordinates for method='laplace', got {size}"):
+        model.sample(*data, method="laplace", start=fit)
+
+
+def test_guides_with_correlations_are_for_few_coordinates():
+    assert [choice.choose_guide(size) for size in (2000, 2001)] == ["lowrank", "normal"]
 
 
 def test_variational_approximations_run_and_judge_themselves(model, data, fit, monkeypatch):

@@ -61,6 +61,8 @@ class Convergence:
     """Smallest over chains; NaN but for NUTS."""
     depth_share: float = 0.0
     """Share of draws that reached the depth limit."""
+    teleported: float = float("nan")
+    """Share of teleports that were accepted; NaN but for NUTS."""
     khat: float = float("nan")
     """Pareto k-hat of an approximation, the largest over chains; NaN for samplers."""
     log_evidence: Evidence | None = None
@@ -82,7 +84,8 @@ class Convergence:
             judged = str(self.log_evidence)
         else:
             depth = f"{self.depth_share:.0%} of draws at the depth limit"
-            judged = f"{self.divergences} divergent, BFMI {self.bfmi:.2f}, {depth}"
+            moved = f"{self.teleported:.0%} of teleports accepted"
+            judged = f"{self.divergences} divergent, BFMI {self.bfmi:.2f}, {depth}, {moved}"
         head = [f"Convergence ({self.method}): {judged}"]
         if not self.table.empty:
             head.append(self.table.to_string(formatters={"r_hat": "{:.3f}".format}, float_format="{:.0f}".format))
@@ -111,7 +114,8 @@ def convergence(tree: "xr.DataTree", method: str) -> Convergence:
             f"Note: {depth:.0%} of draws used the longest trajectory allowed; a larger max_tree_depth gives more "
             "effective draws, each at a higher price.",
         )
-    return Convergence("nuts", table, failures, notes, divergences, bfmi, depth)
+    teleported = float(stats["teleported"].mean())
+    return Convergence("nuts", table, failures, notes, divergences, bfmi, depth, teleported)
 
 
 def _table(tree: "xr.DataTree") -> "pd.DataFrame":

@@ -2,8 +2,8 @@
 
 In measure space the energy is minimal where no splat (A, b) has a first variation that outweighs its cost. The sup over
 (A, b) is estimated by multi-start ascent: from the best of some data on every rung of a ladder of lengths, shaped like
-the residual around it; splats with edges, which have no slope to climb, are searched for. Where it is exceeded is where the
-Fisher-Rao flow would create mass: births are its argmax.
+the residual around it; splats with edges, which have no slope to climb, are searched for. Where it is exceeded is where
+the Fisher-Rao flow would create mass: births are its argmax.
 """
 
 from typing import NamedTuple

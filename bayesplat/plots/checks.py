@@ -22,7 +22,7 @@ ROWS = 2000
 
 
 def checks(post: object) -> Figure:
-    """Prior and posterior predictive draws against the data, LOO-PIT, and Pareto k-hat of every datum.
+    """Prior and posterior predictive draws against the data, LOO-PIT, and Pareto k-hat of every datum, along one input.
 
     post: a Posterior. The LOO-PIT minus its uniform expectation leaves the band (Kolmogorov-Smirnov, simultaneous, 99%)
     where predictions are miscalibrated. Returns the figure. Raises BayesplatError for another object.
@@ -41,7 +41,9 @@ def checks(post: object) -> Figure:
         )
         _posterior(panels[1], y.values, _replicates(after), post.names[-1])
         _pit(panels[2], loo)
-        _khat(panels[3], loo, y["obs"].values)
+        x, names = variable(post, "constant_data", "x").values, post.names
+        along, name = (x[:, 0], names[0]) if len(names) == 2 else (y["obs"].values, "datum (row of the data)")
+        _khat(panels[3], loo, along, name)
         return figure
 
 
@@ -114,20 +116,20 @@ def _pit(ax: Axes, loo: LeaveOneOut) -> None:
     ax.legend(loc="upper right", ncols=2, columnspacing=1.0, handletextpad=0.5)
 
 
-def _khat(ax: Axes, loo: LeaveOneOut, rows: np.ndarray) -> None:
+def _khat(ax: Axes, loo: LeaveOneOut, along: np.ndarray, name: str) -> None:
     known = np.isfinite(loo.khat)
     bad = known & (loo.khat > loo.good_k)
     for chosen, colour, label in ((known & ~bad, style.BLUE, "datum"), (bad, style.RED, "untrusted")):
         if chosen.any():
-            ax.plot(rows[chosen], loo.khat[chosen], "o", ms=2.8, mew=0, color=colour, label=label)
+            ax.plot(along[chosen], loo.khat[chosen], "o", ms=2.8, mew=0, color=colour, label=label)
     ax.axhline(loo.good_k, color=style.BLACK, lw=1.0, ls="--", label=f"limit {loo.good_k:.2f}")
     top = max(1.0, float(loo.khat[known].max(initial=0.0)) + 0.1)
     if not known.all():
         kwargs = {"color": style.RED, "ms": 5, "mew": 1.2, "label": "not a number"}
-        ax.plot(rows[~known], np.full((~known).sum(), top), "x", **kwargs)
+        ax.plot(along[~known], np.full((~known).sum(), top), "x", **kwargs)
     low = min(0.0, float(loo.khat[known].min(initial=0.0))) - 0.05
     ax.set_ylim(low, top + 0.3 * (top - low))
     ax.set_title(f"Pareto k: {loo.n_bad} of {len(loo.khat)} LOO terms untrusted")
-    ax.set_xlabel("datum (row of the data)")
+    ax.set_xlabel(style.wrap(name, 36))
     ax.set_ylabel("Pareto k-hat of its LOO weights")
     ax.legend(loc="upper right", ncols=3)

@@ -4,6 +4,7 @@ from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -13,12 +14,14 @@ from matplotlib.patches import Polygon
 
 from bayesplat._checks import BayesplatError
 from bayesplat.devices import inference
+from bayesplat.diagnostics.pool import pooled
 from bayesplat.evaluate import evaluate, heights
 from bayesplat.flow.result import PointFit
 from bayesplat.measure import SplatMeasure
 from bayesplat.plots import style
 from bayesplat.plots.inputs import variable
 from bayesplat.results import Posterior
+from bayesplat.tables import evenly
 from bayesplat.trend import trend_features
 
 NEGLIGIBLE = 0.01
@@ -29,6 +32,12 @@ SAME = 0.1
 
 BARS = 30
 """Most bars shown."""
+
+OTHERS = 20
+"""Other draws of a posterior whose splats are drawn faintly behind: how sure the splats are."""
+
+FAINT = 0.2
+"""Centres of other draws are shown for splats whose amplitude is above this share of the largest."""
 
 
 class Shown(NamedTuple):
@@ -46,12 +55,14 @@ class Shown(NamedTuple):
     x: np.ndarray  # (n, d)
     y: np.ndarray  # (n,)
     title: str
+    others: tuple[tuple[SplatMeasure, np.ndarray], ...] = ()  # splats and trend of other draws
 
 
 def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
     """Every splat that matters: curves on top of the trend (one input), ellipses of one sd (two), bars (more).
 
-    fit_or_post: a PointFit, or a Posterior, of which the draw with the highest log density is shown.
+    fit_or_post: a PointFit, or a Posterior, of which the draw with the highest log density is shown, and with one or
+    two inputs faintly behind it the splats of other draws: where these scatter, splats are unsure, whatever f is.
     Returns the figure. Raises BayesplatError for another object.
     """
     shown = select(fit_or_post)
@@ -71,6 +82,7 @@ def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
 
 def select(fit: object) -> Shown:
     """The splats of a PointFit, or of the draw of a Posterior with the highest log density, and what to call them."""
+    others = ()
     if isinstance(fit, PointFit):
         measure, trend = fit.measure, fit.trend
         x, y, note = fit.x, fit.y, ""
@@ -78,9 +90,9 @@ def select(fit: object) -> Shown:
         lp, weights = variable(fit, "sample_stats", "lp").values, fit.chain_weights
         lp = np.where((weights == weights.max())[:, None], lp, -np.inf)
         chain, draw = (int(i) for i in np.unravel_index(np.nanargmax(lp), lp.shape))
-        best = fit.data["posterior"].to_dataset().isel(chain=chain, draw=draw)
-        v, A, b, trend = (best[name].values for name in ("v", "A", "b", "trend"))
-        measure = SplatMeasure(v[:, None], A, b, np.ones(len(v), bool), fit.spec.mother)
+        measure, trend = _drawn(fit, fit.data["posterior"].to_dataset().isel(chain=chain, draw=draw))
+        draws = pooled(fit.data, "posterior")
+        others = tuple(_drawn(fit, draws.isel(sample=s)) for s in evenly(draws.sizes["sample"], OTHERS))
         x, y = variable(fit, "constant_data", "x").values, variable(fit, "observed_data", "y").values
         among = "" if np.isfinite(lp).all() else " in the chains of largest weight,"
         note = f"\nDraw of highest log density{among} among {np.isfinite(lp).sum()}: chain {chain}, draw {draw}"
@@ -100,7 +112,13 @@ def select(fit: object) -> Shown:
     if (copies > 1).any():
         title += f"\n{len(order)} distinct ones: ×2 stands for two in one place, each about as high as drawn"
     A, b = np.asarray(measure.A)[order], np.asarray(measure.b)[order]
-    return Shown(fit, order, A, b, amplitude[order], size[order], copies, measure, trend, x, y, title + note)
+    return Shown(fit, order, A, b, amplitude[order], size[order], copies, measure, trend, x, y, title + note, others)
+
+
+def _drawn(post: Posterior, draw: xr.Dataset) -> tuple[SplatMeasure, np.ndarray]:
+    """Splats and trend of one draw."""
+    v, A, b, trend = (draw[name].values for name in ("v", "A", "b", "trend"))
+    return SplatMeasure(v[:, None], A, b, np.ones(len(v), bool), post.spec.mother), trend
 
 
 def _distinct(
@@ -123,13 +141,17 @@ def _curves(ax: Axes, shown: Shown) -> None:
     scaling, spec = shown.fit.scaling, shown.fit.spec
     grid = np.linspace(*style.span(shown.x[:, 0]), 400)
     with inference():
-        trend = np.asarray(trend_features(spec.trend, scaling.to_box(grid[:, None])) @ shown.trend)
-        measure = shown.measure
-        columns = np.asarray(heights(measure.A, measure.b, grid[:, None], measure.mother))
-        terms = columns[:, shown.which] * shown.amplitude
+        features = np.asarray(trend_features(spec.trend, scaling.to_box(grid[:, None])))
+        terms = _terms(shown.measure, grid)[:, shown.which]
         total = np.asarray(evaluate(shown.measure, grid[:, None]))[:, 0]
-    base = scaling.mean + trend
+        faint = [(_terms(measure, grid), features @ trend) for measure, trend in shown.others]
+    base, least = scaling.mean + features @ shown.trend, NEGLIGIBLE * np.abs(terms).max(initial=0.0)
     style.dots(ax, shown.x[:, 0], shown.y, style.PALE, 0.8)
+    for other, trend in faint:
+        seen = other[:, np.abs(other).max(axis=0) > least]
+        ax.plot(grid, scaling.mean + trend[:, None] + seen, color=style.GREY, lw=0.5, alpha=0.2, zorder=1.4)
+    if faint:
+        ax.plot([], [], color=style.GREY, lw=0.5, label=f"the same in {len(faint)} other draws")
     ax.plot(grid, base + total, color=style.PALE, lw=4, alpha=0.8, label="trend + all splats", zorder=1.6)
     for i, (term, colour) in enumerate(zip(terms.T, cycle(style.CYCLE), strict=False)):
         line = ("-", "--", "-.")[i // len(style.CYCLE) % 3]
@@ -139,6 +161,12 @@ def _curves(ax: Axes, shown: Shown) -> None:
     ax.plot([], [], color=style.GREY, lw=1.3, label="trend + one splat, each in a colour")
     ax.plot(grid, base, color=style.BLACK, lw=0.8, ls=":", label="trend", zorder=2.5)  # flat splats lie on it
     ax.set_xlim(grid[0], grid[-1])
+
+
+def _terms(measure: SplatMeasure, grid: np.ndarray) -> np.ndarray:
+    """What every splat adds to f along one input, (m, k); dead ones nothing."""
+    amplitude = np.where(np.asarray(measure.live), np.asarray(measure.amplitude)[:, 0], 0.0)
+    return np.asarray(heights(measure.A, measure.b, grid[:, None], measure.mother)) * amplitude
 
 
 def _mark(ax: Axes, x: float, y: float, copies: int, rise: float | int) -> None:
@@ -154,6 +182,11 @@ def _ellipses(ax: Axes, shown: Shown) -> None:
     limit = float(np.abs(shown.amplitude).max(initial=0.0)) or 1.0
     colours = ScalarMappable(Normalize(-limit, limit), "RdBu_r")
     style.dots(ax, shown.x[:, 0], shown.x[:, 1], style.BLACK, 0.4)
+    if shown.others:
+        matter = [np.abs(np.asarray(measure.amplitude)[:, 0]) > FAINT * limit for measure, _ in shown.others]
+        centres = [np.asarray(measure.b)[some] for (measure, _), some in zip(shown.others, matter, strict=True)]
+        label = f"centres in {len(centres)} other draws"
+        ax.plot(*np.concatenate(centres).T, "+", color=style.GREEN, ms=4, mew=0.8, zorder=1.1, label=label)
     splats = zip(outlines, shown.b, shown.amplitude, _shares(shown), shown.copies, strict=True)
     for outline, centre, amplitude, share, copies in splats:
         fill, width = colours.to_rgba(amplitude, alpha=0.65), 0.5 + 2.0 * share

@@ -16,6 +16,9 @@ SHORT, LONG = 6, 8
 MOST_SITES = 2000
 """Most unconstrained coordinates for a Gaussian with correlations by `guide="auto"`."""
 
+MOST_CURVATURES = 5000
+"""Most unconstrained coordinates for Laplace's method, whose matrix of second derivatives has their square."""
+
 
 def choose(n: int, k: int) -> str:
     """NUTS as long as it ends within about an hour, else "svi"."""

@@ -58,7 +58,7 @@ def sampler_sentence(found: Findings) -> str:
     if info["method"] == "nuts":
         return (
             f"{shared}, and the other parameters sampled by the No-U-Turn sampler [[hoffman2014]] with "
-            f"{_gibbs(found)}: {count(chains, 'chain')} from different {FLOW}, "
+            f"{_gibbs(found)}: {count(chains, 'chain')} started from {FLOW}, "
             f"{_setting(found, 'warmup', 'with {} warm-up steps and ')}{draws} kept draws each "
             f"({_setting(found, 'target_accept', 'target acceptance {}, ')}"
             f"{_setting(found, 'max_tree_depth', 'tree depth at most {}, ')}{seed}).{_stacking(found)}"

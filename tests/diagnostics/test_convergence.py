@@ -24,6 +24,7 @@ def test_good_draws_pass():
     # independent draws: as many effective ones as there are
     np.testing.assert_allclose(report.table.loc["sigma", "ess_bulk"], CHAINS * DRAWS, rtol=0.15)
     assert "Converged: nothing failed." in str(report)
+    assert "25% of teleports accepted" in str(report)
     assert list(report.table.index) == ["f (worst point)", "sigma", "log density"]
 
 

@@ -68,6 +68,7 @@ def two_modes(n=600, draws=100):
     f = np.array([1.0, -1.0, -1.0, -1.0])[:, None, None] + 0.02 * rng.normal(size=(*at, n))
     groups = {**fit_groups(), "sample_stats": {"lp": rng.normal(size=at), "energy": rng.normal(size=at)}}
     groups["sample_stats"] |= {"diverging": np.zeros(at, bool), "reached_max_tree_depth": np.zeros(at, bool)}
+    groups["sample_stats"]["teleported"] = np.zeros(at)
     for name in ("posterior", "log_prior"):
         groups[name] = {site: value[:, :draws] for site, value in groups[name].items()}
     groups["posterior"] |= {"f": f, "sigma": SIGMA + 0.01 * rng.normal(size=at)}

@@ -27,6 +27,7 @@ def nuts_groups():
             "energy": rng.normal(size=at),
             "diverging": np.zeros(at, bool),
             "reached_max_tree_depth": np.zeros(at, bool),
+            "teleported": np.full(at, 0.25),
         },
     }
 

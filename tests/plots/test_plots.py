@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import bayesplat as bs
 from bayesplat import plots
+from bayesplat.devices import inference
 from bayesplat.plots import style
 from bayesplat.results import PriorPredictive
 from tests.made_up import INPUTS, OUTPUT, K, N
@@ -124,6 +125,29 @@ def test_splats_of_any_number_of_inputs(posterior, point_fit, d):
         assert legend_of(figure)
 
 
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_splats_of_other_draws_stand_faintly_behind(posterior, point_fit, d):
+    def others(shown):
+        return any("other draws" in entry for entry in legend_of(plots.splats(shown)))
+
+    assert others(posterior(d)) == (d < 3)
+    assert not others(point_fit(d))
+
+
+def test_faint_curves_are_the_splats_of_draws(posterior):
+    post = posterior(1)
+    lines = [line for line in plots.splats(post).axes[0].lines if line.get_alpha() == 0.2]
+    draw = post.data["posterior"].to_dataset().isel(chain=0, draw=0)  # the first of those evenly spread
+    measure = bs.SplatMeasure(
+        draw["v"].values[:, None], draw["A"].values, draw["b"].values, np.ones(K, bool), post.spec.mother
+    )
+    grid = lines[0].get_xdata()
+    with inference():
+        trend = lines[0].get_ydata() - sys.modules["bayesplat.plots.splats"]._terms(measure, grid)[:, 0]
+    assert np.ptp(trend) < 1e-9  # a constant, as the trend is
+    assert len(lines) > K
+
+
 def test_splats_of_a_posterior_come_from_its_best_draw(posterior):
     assert "chain 1, draw 24" in texts(plots.splats(posterior(1)))
 
@@ -153,6 +177,10 @@ def test_checks(posterior):
     figure.draw_without_rendering()
     assert len(figure.axes) == 4
     assert texts(figure).count(OUTPUT) == 2
+    known = np.concatenate([line.get_xdata() for line in figure.axes[3].lines if line.get_marker() == "o"])
+    assert set(known) <= set(post.table.x[:, 0])
+    assert figure.axes[3].get_xlabel() == INPUTS[0]
+    assert "row of the data" in plots.checks(posterior(2)).axes[3].get_xlabel()
     assert {"data", "prior draws", "posterior draws", "LOO-PIT", "99% simultaneous KS band"} <= set(legend_of(figure))
     loo = post.overfitting().loo
     assert f"{loo.n_bad} of {N}" in texts(figure)
@@ -166,7 +194,7 @@ def test_degenerate_pareto_k_is_a_cross_at_the_top(posterior, monkeypatch):
     monkeypatch.setattr(sys.modules["bayesplat.plots.checks"], "leave_one_out", lambda tree: loo._replace(khat=khat))
     ax = plots.checks(post).axes[3]
     (cross,) = [line for line in ax.lines if line.get_marker() == "x"]
-    assert list(cross.get_xdata()) == [4]
+    assert list(cross.get_xdata()) == [post.table.x[4, 0]]
     assert cross.get_ydata()[0] >= np.nanmax(khat)
 
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from posterior.moves import drift_p_value, sites_of, weigh
-from posterior.problems import problem_of, thinned
+from posterior.problems import SQUARE, X, problem_of, thinned
 from scipy import special
 from statistical import P_VALUE, mean_p_value
 
@@ -20,10 +20,18 @@ from bayesplat.priors.sites import draw
 K, POOL, DRAWS = 3, 6, 4000
 
 
+INPUTS = {"one input": X, "two inputs": SQUARE}
+"""With two inputs a full scale has two lengths and a shear."""
+
+
+def horseshoe(x=X):
+    with jax.enable_x64(True):
+        return problem_of(RegularizedHorseshoe(n_active=1.0), k=K, x=x)
+
+
 @pytest.fixture(scope="module")
 def problem():
-    with jax.enable_x64(True):
-        return problem_of(RegularizedHorseshoe(n_active=1.0), k=K)
+    return horseshoe()
 
 
 def before_and_after(problem, move):
@@ -136,8 +144,10 @@ FAULTS = {
 }
 
 
+@pytest.mark.parametrize("inputs", INPUTS)
 @pytest.mark.parametrize("fault", [None, *FAULTS])
-def test_teleports_keep_the_prior_where_there_are_no_data(problem, teleported, fault, monkeypatch):
+def test_teleports_keep_the_prior_where_there_are_no_data(teleported, fault, inputs, monkeypatch):
+    problem = horseshoe(INPUTS[inputs])
     if fault:
         right, wrong = teleport._log_weights, FAULTS[fault]
         monkeypatch.setattr(teleport, "_log_weights", lambda *known: right(*known) + wrong(known[-1]))
@@ -146,8 +156,10 @@ def test_teleports_keep_the_prior_where_there_are_no_data(problem, teleported, f
     assert (p < P_VALUE) if fault else (p > P_VALUE)
 
 
-def test_teleports_keep_the_posterior(problem, teleported):
+@pytest.mark.parametrize("inputs", INPUTS)
+def test_teleports_keep_the_posterior(teleported, inputs):
     """Prior draws weighted by the likelihood stand for the posterior, and still do after a move that keeps it."""
+    problem = horseshoe(INPUTS[inputs])
     before, after, log_weights, moved = teleported(thinned(problem, [4, 11]))
     weights = special.softmax(log_weights)
     assert 1 / np.sum(weights**2) > 500

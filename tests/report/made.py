@@ -58,7 +58,8 @@ def _stats(method, rng, chains, draws):
     if method == "smc":
         return {"lp": lp, "acceptance_rate": np.full(lp.shape, 0.8)}
     no = np.zeros(lp.shape, bool)
-    return {"lp": lp, "energy": rng.normal(size=lp.shape), "diverging": no, "reached_max_tree_depth": no}
+    energy, none = rng.normal(size=lp.shape), np.zeros(lp.shape)
+    return {"lp": lp, "energy": energy, "diverging": no, "reached_max_tree_depth": no, "teleported": none}
 
 
 CASES = {

@@ -69,8 +69,9 @@ def test_planted_fault_in_the_gradient_is_caught(fault, x64):
     assert not agree(fault(energy, measure, written(energy, measure)), automatic(energy, measure))
 
 
-def test_first_variation_is_the_derivative_along_the_mass(x64):
-    energy, measure = energy_of(p=2), measure_of(p=2)
+@mothers
+def test_first_variation_is_the_derivative_along_the_mass(mother, x64):
+    energy, measure = energy_of(p=2), measure_of(mother, p=2)
     dv, m = automatic(energy, measure)[0], masses(measure)
     eta = first_variation(measure, energy.x, energy.variation(measure), energy.penalty)
     np.testing.assert_allclose(m * eta, np.sum(measure.v * dv, axis=1) * (m > 0), rtol=1e-10)
@@ -98,10 +99,11 @@ def test_dead_splats_have_no_gradient_and_massless_ones_only_in_their_mass(x64):
     assert (np.abs(A[:MASSIVE]).max((1, 2)) > 1e-4).all()
 
 
+@mothers
 @pytest.mark.parametrize("conserve", [True, False])
-def test_fisher_rao_rates_are_steepest_descent_in_the_masses(conserve, x64):
+def test_fisher_rao_rates_are_steepest_descent_in_the_masses(conserve, mother, x64):
     """dE/dt = -sum_i m_i (eta_i - mean)^2 by the chain rule through autodiff; the total is held only on request."""
-    energy, measure = energy_of(p=2), measure_of(p=2)
+    energy, measure = energy_of(p=2), measure_of(mother, p=2)
     dF, m = energy.variation(measure), masses(measure)
     rate = np.asarray(fisher_rao_rate(measure, energy.x, dF, conserve, energy.penalty))
     eta = np.asarray(first_variation(measure, energy.x, dF, energy.penalty))

@@ -23,7 +23,7 @@ from bayesplat.atomic import write_whole
 from bayesplat.tables import identical
 
 FORMAT = "bayesplat-checkpoint"
-VERSION = 3
+VERSION = 4
 """Version of the files in the folder; raised whenever an older reader would misread one.
 
 2: data may have errors. 3: the settings have a digest.

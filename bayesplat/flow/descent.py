@@ -56,6 +56,7 @@ class Run(NamedTuple):
     trend: np.ndarray  # (t,)
     history: np.ndarray  # energy after the start, each move or widening and the last transport
     alive: np.ndarray  # number of live splats then
+    certificates: np.ndarray  # nats by which one more splat could lower the energy then; NaN where nobody looked
     certificate: float  # by how much one more splat could lower the energy, at most; negative: none could
     reason: str  # why it stopped, in words
     transport: str  # "gauss-newton" or "lbfgs", chosen by size
@@ -67,6 +68,7 @@ class Standing(NamedTuple):
 
     history: list[float]  # energy after the start and everything tried since
     alive: list[int]  # live splats then
+    certificates: list[float]  # then; NaN but before births and at the end
     moves: int = 0
     refused: int = 0  # moves refused in a row
     turn: int = 0  # in the cycle of moves
@@ -87,7 +89,7 @@ class Descent:
     def __init__(self, energy: Energy, settings: Settings, key: Key, temperature: float) -> None:
         self.energy, self.settings, self.key, self.temperature = energy, settings, key, temperature
         self.state: State | None = None
-        self.at = Standing([], [])
+        self.at = Standing([], [], [])
         self.journal, self.name, self.recorded = NO_JOURNAL, "flow", time.perf_counter()
 
     @property
@@ -131,7 +133,7 @@ class Descent:
             self._record()  # an earlier fit, which whoever resumes this one does not have
 
     def _record(self) -> None:
-        lists = {"history": np.asarray(self.at.history), "alive": np.asarray(self.at.alive)}
+        lists = {name: np.asarray(getattr(self.at, name)) for name in ("history", "alive", "certificates")}
         self.journal.record(self.name, (self.state, self.at._replace(**lists)))
         self.recorded = time.perf_counter()
 
@@ -176,6 +178,8 @@ class Descent:
         assert self.state is not None
         moves, refused, turn, dropping = self.at.moves, self.at.refused, self.at.turn, self.at.dropping
         move = DEATH if dropping else self._next(turn)
+        if move == BIRTH:
+            self.at.certificates[-1] = self._certificate()
         if move == CLEARING:
             new = excursion(self.energy, self.settings, self.state, self._next_key(), stop.is_set)
         else:
@@ -222,6 +226,11 @@ class Descent:
         assert self.state is not None
         return advance(self.energy, self.settings, self.state, moves, self._next_key(), steps)
 
+    def _certificate(self) -> float:
+        """By how much one more splat could lower the energy, at most."""
+        assert self.state is not None
+        return float(np.max(certify(self.energy, self.state.position, self.state.live, self.key).gain))
+
     def _next_key(self) -> Key:
         return jax.random.fold_in(self.key, len(self.at.history))
 
@@ -232,6 +241,7 @@ class Descent:
         assert self.state is not None
         self.at.history.append(float(self.state.energy))
         self.at.alive.append(int(np.sum(self.state.live)))
+        self.at.certificates.append(np.nan)
         return better
 
     def end(self) -> Run:
@@ -241,7 +251,7 @@ class Descent:
         self._try(self._advanced(self._edges, self.settings.last_steps))
         position, live = self.state.position, self.state.live
         amplitude, trend = _masses(self.energy, position, live)
-        gain = np.max(certify(self.energy, position, live, self.key).gain)
+        self.at.certificates[-1] = self._certificate()
         k, state = self.k, _resized(self.state, self.k)
         return Run(
             jax.tree.map(np.asarray, state),
@@ -249,7 +259,8 @@ class Descent:
             np.asarray(trend),
             np.asarray(self.at.history),
             np.asarray(self.at.alive),
-            float(gain),
+            np.asarray(self.at.certificates),
+            self.at.certificates[-1],
             self.at.reason,
             transport.choose(self.energy, self.state.live.size),
             self.at.seconds + time.perf_counter() - began,

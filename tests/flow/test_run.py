@@ -73,7 +73,19 @@ def test_only_splats_that_earn_their_place_stay(flows):
 
 
 def test_no_further_splat_would_help_at_the_end(flows):
-    assert all(done.certificate < 0 for done in (*flows.runs, *flows.other))
+    for done in (*flows.runs, *flows.other):
+        assert done.certificate == done.certificates[-1] < 0
+
+
+def test_certificates_before_births_are_those_of_their_states(flows):
+    """Two births from one state have one certificate, and there was none before the first birth."""
+    for done in flows.runs:
+        assert done.certificates.shape == done.history.shape
+        looked = np.flatnonzero(np.isfinite(done.certificates))
+        assert len(looked) > 2
+        assert np.isnan(done.certificates[: np.argmin(done.alive)]).all()  # while splats are dropped nobody looks
+        same = np.flatnonzero(done.history == done.history[-1])
+        np.testing.assert_allclose(done.certificates[np.intersect1d(looked, same)], done.certificate, rtol=1e-9)
 
 
 def test_starts_differ_and_end_alike(flows):

@@ -47,4 +47,5 @@ def make_run(energy, live, amplitude):
     history = np.array([energy + 9.0, energy + 2.0, energy])
     alive = np.full(history.size, live.sum())
     reason = "no move lowered the energy in 30 tries"
-    return Run(state, amplitude, np.zeros(1), history, alive, 1.25, reason, "gauss-newton", 0.1)
+    certificates = np.array([np.nan, 30.0, 1.25])
+    return Run(state, amplitude, np.zeros(1), history, alive, certificates, 1.25, reason, "gauss-newton", 0.1)

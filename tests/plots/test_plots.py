@@ -241,6 +241,14 @@ def test_prior_and_posterior_side_by_side(posterior, d):
     assert sum(bar.get_height() for bar in active) == pytest.approx(2.0)
 
 
+def test_flow_shows_what_one_more_splat_would_gain(point_fit):
+    figure = plots.flow(point_fit(1))
+    dots = figure.axes[1].lines[0]
+    np.testing.assert_array_equal(dots.get_xdata(), [1, 2])
+    np.testing.assert_array_equal(dots.get_ydata(), [30.0, 1.25])
+    assert "one more splat would gain" in figure.axes[1].get_ylabel()
+
+
 @pytest.mark.parametrize("draw", ["bands", "splats", "compare", "flow", "prior"])
 def test_drawing_into_the_users_axes(posterior, point_fit, comparison, draw):
     subject = {"compare": comparison, "flow": point_fit(1), "prior": prior_draws(1)}.get(draw, posterior(1))

@@ -266,6 +266,30 @@ def test_populations_need_no_start_and_know_the_evidence(model, data, post):
         _ = post.log_evidence
 
 
+def test_a_posterior_is_stacked_where_its_chains_differ(model, data, fit, monkeypatch):
+    seen = []
+    monkeypatch.setattr(regression, "stacked", lambda tree: seen.append(tree) or tree)
+    found = model.sample(*data, method="laplace", start=fit, chains=2, draws=30)
+    assert [tree is found.data for tree in seen] == [True]
+
+
+def test_how_draws_were_made_is_recorded(post):
+    info = post.info
+    assert (info["method"], info["seed"], info["chain_method"], info["dtype"]) == ("nuts", 0, "threads", "float64")
+    assert {"bayesplat", "jax", "jaxlib", "numpyro", "arviz", "numpy"} <= set(info["versions"])
+    assert info["device"].endswith(":0")
+
+
+def test_models_of_different_likelihoods_are_compared(model, data, post):
+    """By their densities of data, whatever parameters make these."""
+    heavy = dataclasses.replace(model, likelihood=bs.StudentT())
+    other = heavy.sample(*data, method="laplace", chains=1, draws=100)
+    found = bs.compare({"normal": post, "heavy": other})
+    scores = [one.overfitting().loo.elpd for one in (post, other)]
+    assert found.table.index[0] == ("normal", "heavy")[int(np.argmax(scores))]
+    np.testing.assert_allclose(found.table["elpd_diff"].min(), -abs(np.subtract(*scores)), rtol=1e-6)
+
+
 def test_laplace_stands_at_every_mode(model, data, fit):
     found = model.sample(*data, method="laplace", start=fit, chains=2, draws=30)
     assert found.data["posterior"].sizes["chain"] == 2

@@ -26,6 +26,7 @@ AT_FLOOR = f"The noise is at its floor, {FLOOR:.0e} sds of y: the data look free
 SENSITIVITY = {
     "v": f"prior on amplitudes: above {LIMIT} it shapes the answer",
     "A": "prior on lengths: the same",
+    "b": "repulsion between splats, if any: the same",
     "likelihood": "below it, the data say little",
 }
 """What the rows of power-scaling sensitivity mean."""

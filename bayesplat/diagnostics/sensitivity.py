@@ -22,10 +22,10 @@ DESIGN = 25
 BLOCKS = {
     "v": ("tau", "lam", "slab", "r2", "part", "stick"),
     "A": ("location", "spread", "deviation", "excess", "shear"),
-    "b": ("centre",),
+    "b": ("centre", "repulsion"),
     "noise": ("sigma", "noise_weight"),
 }
-"""Sites of every block of the prior; the repulsion of `Repulsive`, which couples A and b, belongs to none."""
+"""Densities of every block of the prior. That of centres is flat: only a repulsion prefers places to others."""
 
 UNSCALED = ("amplitude", "trend", "mixing")
 """Sites that are not scaled: coefficients follow from the sites above them, and scaling both would count a prior twice;
@@ -37,7 +37,7 @@ _library = threading.Lock()
 ADVICE = {
     "v": "the prior on amplitudes: set its dial on purpose, and compare priors with `compare`",
     "A": "the prior on lengths: say with `Lengths(typical=...)` what you know of the widths of features",
-    "b": "the prior on centres: say with `Centres(margin=...)` how far from the data splats may lie",
+    "b": "the repulsion between splats: set its `strength` on purpose, and compare with its `base` by `compare`",
     "noise": "the prior on the noise: more data, or repeated ones, would tell noise from structure",
 }
 

@@ -34,7 +34,7 @@ class Draw(NamedTuple):
     log_likelihood: Float[AnyArray, "*s n"]  # log p(y_i | f_i, noise)
     loo_log_density: Float[AnyArray, "*s n"]  # log p(y_i | y_-i, values): amplitudes integrated out
     loo_cdf: Float[AnyArray, "*s n"]  # P(y_i' <= y_i | y_-i, values)
-    log_prior: Sites  # log prior density of every site and of the amplitudes and trend
+    log_prior: Sites  # log prior density of every site and of the amplitudes and trend, and the log repulsion
     contribution: Float[AnyArray, "*s k"]  # root mean square of each splat's term at the data
     cancelling: Float[AnyArray, "*s"]  # number of pairs of splats that cancel over the data
     spikes: Float[AnyArray, "*s"]  # number of splats that matter and touch one datum only
@@ -52,6 +52,8 @@ def complete(problem: Problem, values: Sites, key: Key) -> Draw:
     scales = with_trend(problem.scales(values), columns.shape[1])
     log_coefficients = jax.scipy.stats.norm.logpdf(coefficients, 0.0, scales)
     log_prior = {name: jnp.asarray(prior.log_prob(values[name])) for name, prior in problem.sites().items()}
+    log_prior |= {"amplitude": log_coefficients[:k].sum(), "trend": log_coefficients[k:].sum()}
+    log_prior["repulsion"] = jnp.asarray(problem.spec.prior.log_penalty(geometry.A, geometry.b), columns.dtype)
     terms = columns[:, :k] * coefficients[None, :k]
     return Draw(
         values=values,
@@ -64,7 +66,7 @@ def complete(problem: Problem, values: Sites, key: Key) -> Draw:
         log_likelihood=problem.log_density(values, f),
         loo_log_density=loo_log_density,
         loo_cdf=loo_cdf,
-        log_prior={**log_prior, "amplitude": log_coefficients[:k].sum(), "trend": log_coefficients[k:].sum()},
+        log_prior=log_prior,
         contribution=jnp.sqrt(jnp.mean(terms**2, 0)),
         cancelling=symptoms.cancelling_pairs(terms),
         spikes=symptoms.spikes(columns[:, :k], terms),

@@ -37,7 +37,8 @@ def conjugate(prior_mean, prior_sd, data_sd, site):
 
 
 @pytest.mark.parametrize(
-    ("site", "block"), [("tau", "v"), ("lam", "v"), ("deviation", "A"), ("shear", "A"), ("sigma", "noise")]
+    ("site", "block"),
+    [("tau", "v"), ("lam", "v"), ("deviation", "A"), ("shear", "A"), ("repulsion", "b"), ("sigma", "noise")],
 )
 def test_sites_count_for_their_block(site, block):
     table = sensitivity(conjugate(0.0, 1.0, 1.0, site))

@@ -55,6 +55,14 @@ def test_values_come_back_in_their_places(completed):
         np.testing.assert_array_equal(done.values[name], value)
 
 
+def test_the_repulsion_is_kept_beside_the_priors(prior, completed, x64):
+    _, drawn = prior
+    kept = drawn.log_prior["repulsion"]
+    np.testing.assert_allclose(kept, jax.vmap(REPULSION.log_penalty)(drawn.A, drawn.b), rtol=1e-9, atol=1e-12)
+    assert np.ptp(kept) > 0.1
+    assert (completed[2].log_prior["repulsion"] == 0).all()
+
+
 # jax's own jit, which keeps no compiled code of another size of batch
 complete_batch = jax.jit(lambda *given: draws._complete_batch.__wrapped__(*given))
 

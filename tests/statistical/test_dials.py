@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from statistical import P_VALUE, law_p_value, mean_p_value
 
+from bayesplat import SplatModel
 from bayesplat.priors import R2D2, Context, RegularizedHorseshoe, Ridge, StickBreaking
 
 K, DRAWS, SIGMA = 8, 4000, 0.3
@@ -99,3 +100,32 @@ def test_concentration_says_how_fast_importance_falls(concentration):
     expected = (concentration / (1 + concentration)) ** np.arange(4) / (1 + concentration)
     assert mean_p_value(found, expected) > P_VALUE
     assert mean_p_value(found, expected[::-1]) < P_VALUE
+
+
+# ---------------------------------------------------------------- what dials come to in draws from the prior
+
+X = np.linspace(0, 1, 100)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("prior", "k", "expected"),
+    [
+        (RegularizedHorseshoe(), 20, 4.6), (RegularizedHorseshoe(), 80, 6.9),
+        (StickBreaking(), 20, 6.8), (StickBreaking(), 80, 7.1), (Ridge(), 20, 11.0), (R2D2(), 20, 10.5),
+    ],
+)  # fmt: skip
+def test_so_many_splats_matter_before_any_data(prior, k, expected):
+    """The table of docs/priors.md, from other draws."""
+    drawn = SplatModel(k, prior=prior, trend="none").prior_predictive(X, draws=2000, seed=1)
+    active = np.sum(drawn.contribution > 0.05, 1)
+    assert mean_p_value(active, expected) > P_VALUE
+    assert mean_p_value(active, 1.3 * expected) < P_VALUE
+
+
+@pytest.mark.slow
+def test_a_draw_of_f_explains_less_about_its_own_mean_than_r2_says():
+    drawn = SplatModel(20, prior=R2D2(r2=0.7), trend="none").prior_predictive(X, draws=2000, seed=1)
+    share = 1 / (1 + drawn.sigma**2 / drawn.f.var(1))
+    assert mean_p_value(share, 0.45) > P_VALUE
+    assert mean_p_value(share, 0.7) < P_VALUE

@@ -121,9 +121,9 @@ def convergence(tree: "xr.DataTree", method: str) -> Convergence:
 def _table(tree: "xr.DataTree") -> "pd.DataFrame":
     from arviz_stats.sampling_diagnostics import ess, rhat
 
-    judged = _judged(tree)
-    r_hat = rhat(judged)
-    bulk, tail = (ess(judged, method=method) for method in ("bulk", "tail"))
+    draws = judged(tree)
+    r_hat = rhat(draws)
+    bulk, tail = (ess(draws, method=method) for method in ("bulk", "tail"))
     rows = {
         label: {
             # a point whose statistic is not a number must not hide behind the others
@@ -140,10 +140,11 @@ def worst_r_hat(tree: "xr.DataTree") -> float:
     """R-hat of f at its worst design point; NaN if it has none, as with a single chain."""
     from arviz_stats.sampling_diagnostics import rhat
 
-    return float(rhat(_judged(tree))["f"].max(skipna=False))
+    return float(rhat(judged(tree))["f"].max(skipna=False))
 
 
-def _judged(tree: "xr.DataTree") -> "xr.Dataset":
+def judged(tree: "xr.DataTree") -> "xr.Dataset":
+    """What convergence is judged on: draws of f at some design points, sigma and the log density `lp`."""
     posterior = group(tree, "posterior")
     n = posterior.sizes["obs"]
     design = evenly(n, DESIGN)

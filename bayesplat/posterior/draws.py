@@ -51,7 +51,7 @@ def complete(problem: Problem, values: Sites, key: Key) -> Draw:
     f = columns @ coefficients
     scales = with_trend(problem.scales(values), columns.shape[1])
     log_coefficients = jax.scipy.stats.norm.logpdf(coefficients, 0.0, scales)
-    log_prior = {name: jnp.asarray(prior.log_prob(values[name])) for name, prior in problem.sites().items()}
+    log_prior: Sites = {name: jnp.asarray(prior.log_prob(values[name])) for name, prior in problem.sites().items()}
     log_prior |= {"amplitude": log_coefficients[:k].sum(), "trend": log_coefficients[k:].sum()}
     log_prior["repulsion"] = jnp.asarray(problem.spec.prior.log_penalty(geometry.A, geometry.b), columns.dtype)
     terms = columns[:, :k] * coefficients[None, :k]

@@ -1,5 +1,6 @@
 """Every picture is a figure with the user's names and a legend, and leaves no trace in matplotlib."""
 
+import dataclasses
 import sys
 
 import matplotlib.pyplot as plt
@@ -187,6 +188,37 @@ def test_checks(posterior):
     assert any(label.startswith(f"limit {loo.good_k:.2f}") for label in legend_of(figure))
 
 
+def ranks_of(post):
+    """The lines of every chain, panel by panel, and how far the band of each panel reaches."""
+    figure = plots.ranks(post)
+    figure.draw_without_rendering()
+    lines = [[line.get_ydata() for line in ax.lines if line.get_label().startswith("chain")] for ax in figure.axes]
+    return figure, lines, [ax.patches[0].get_extents().transformed(ax.transData.inverted()).y1 for ax in figure.axes]
+
+
+def test_ranks_of_chains_that_agree_stay_in_the_band_and_others_leave_it(posterior):
+    post, rng = posterior(1), np.random.default_rng(0)
+    sigma = post.data["posterior"]["sigma"]
+    sigma.values[:] = rng.normal(size=sigma.shape)
+    figure, lines, reach = ranks_of(post)
+    assert [len(chains) for chains in lines] == [post.data["posterior"].sizes["chain"]] * 3
+    assert [np.abs(chains).max() < limit for chains, limit in zip(lines, reach, strict=True)] == [True] * 3
+    assert f"f at {INPUTS[0]} = " in texts(figure)
+    sigma.values[1] += 5.0
+    _, lines, reach = ranks_of(post)
+    assert [np.abs(chains).max() < limit for chains, limit in zip(lines, reach, strict=True)] == [True, False, True]
+    # the mean rank of a chain is that of its draws among all
+    ranks = np.argsort(np.argsort(sigma.values.ravel())).reshape(sigma.shape)
+    np.testing.assert_allclose(lines[1][1][1:-1].mean(), 0.5 - (ranks[1].mean() + 0.5) / ranks.size, atol=1e-9)
+
+
+def test_ranks_of_one_chain_are_refused(posterior):
+    post = posterior(1)
+    alone = post.data.map_over_datasets(lambda group: group.isel(chain=[0], missing_dims="ignore"))
+    with pytest.raises(bs.BayesplatError, match="at least two chains"):
+        plots.ranks(dataclasses.replace(post, data=alone))
+
+
 def test_degenerate_pareto_k_is_a_cross_at_the_top(posterior, monkeypatch):
     post = posterior(1)
     loo = post.overfitting().loo
@@ -261,7 +293,7 @@ def test_drawing_into_the_users_axes(posterior, point_fit, comparison, draw):
     assert not left.has_data()
 
 
-@pytest.mark.parametrize("draw", ["bands", "splats", "checks", "compare", "flow", "prior", "prior_posterior"])
+@pytest.mark.parametrize("draw", ["bands", "splats", "checks", "compare", "flow", "prior", "prior_posterior", "ranks"])
 def test_the_wrong_object_is_refused(draw):
     with pytest.raises(bs.BayesplatError, match=r"Expected .*, got int"):
         getattr(plots, draw)(3)

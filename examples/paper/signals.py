@@ -26,7 +26,7 @@ MOTHERS = {
     "StudentT": mothers.StudentT(),
 }
 BEST = {"blocks": "Box", "bumps": "Laplace", "heavisine": "Gaussian + Box", "doppler": "Gaussian"}
-"""The mother that the lowest energy chooses most often (on Doppler not more often than both), for the posterior."""
+"""The mother that the lowest energy chooses most often (on Blocks as often as both), for the posterior."""
 
 LARGER = {"doppler": (48,)}
 """Numbers of splats of further posterior means, for the signal whose `k` splats are all at work."""

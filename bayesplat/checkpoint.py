@@ -26,7 +26,7 @@ FORMAT = "bayesplat-checkpoint"
 VERSION = 4
 """Version of the files in the folder; raised whenever an older reader would misread one.
 
-2: data may have errors. 3: the settings have a digest.
+2: data may have errors. 3: the settings have a digest. 4: starts of the flow have certificates.
 """
 
 MANIFEST, LOCK = "run.json", "lock"

@@ -27,7 +27,7 @@ def ranks(post: object) -> Figure:
     draws = judged(post.data)
     chains = draws.sizes["chain"]
     require(chains > 1, "Expected a posterior of at least two chains, whose ranks can be compared, got one.")
-    point = int(np.nanargmax(rhat(draws[["f"]])["f"].values))
+    point = int(np.argmax(np.nan_to_num(rhat(draws[["f"]])["f"].values)))
     worst = draws["f"].isel(obs=point)
     x = variable(post, "constant_data", "x").sel(obs=worst["obs"]).values
     draws = draws.assign(f=worst)
@@ -38,7 +38,7 @@ def ranks(post: object) -> Figure:
     with style.look():
         figure, panels = style.canvas(None, (8.0, 3.2), 1, 3, sharey=True)
         for panel, (name, title) in zip(panels, titles.items(), strict=True):
-            effective = np.nanmedian([float(one[name]) for one in alone])
+            effective = np.median(np.nan_to_num([float(one[name]) for one in alone]))  # draws that never change: none
             reach = float(kstwo.ppf(1 - LEVEL, max(1, round(effective))))
             _panel(panel, draws[name].transpose("chain", "draw").values, reach)
             panel.set_title(f"{style.wrap(title, 30)}\nR-hat {float(r_hat[name]):.3f}")

@@ -360,7 +360,7 @@ def tried(energies, reasons=()):
 
 def standing(history, reason):
     start = object.__new__(descent.Descent)
-    start.at = descent.Standing(history, [], reason=reason, trial=len(history))
+    start.at = descent.Standing(history, [], [], reason=reason, trial=len(history))
     return start
 
 
@@ -417,7 +417,7 @@ def turns(flows, live, history):
     """Moves that have their turn in a start with so many splats that has come this far."""
     start = descent.Descent(flows.first, SETTINGS, jax.random.key(0), 0.0)
     start.state = State(flows.runs[0].state.position, np.arange(K) < live, np.zeros(()))
-    start.at = descent.Standing(history, [live] * len(history), trial=len(history))
+    start.at = descent.Standing(history, [live] * len(history), [0.0] * len(history), trial=len(history))
     return {start._next(turn) for turn in range(len(step.CYCLE))}
 
 
@@ -487,7 +487,7 @@ class Stop(threading.Event):
 def test_an_excursion_cut_short_is_as_if_not_begun(flows, end, monkeypatch, float64, after):
     start = descent.Descent(flows.first, SETTINGS, jax.random.key(0), 0.0)
     start.state = State(end.position, np.arange(K) < 4, np.zeros(()))
-    start.at = descent.Standing([9.0] * 6, [4] * 6, dropping=False, trial=6)
+    start.at = descent.Standing([9.0] * 6, [4] * 6, [0.0] * 6, dropping=False, trial=6)
     monkeypatch.setattr(descent, "CYCLE", (step.CLEARING,))
     before, stop = copy.deepcopy(start.at), Stop(after)
     start._move(stop)

@@ -151,7 +151,7 @@ def test_replicates_scatter_about_f_as_the_noise_does(completed):
 
 def test_log_prior_has_a_part_per_site_and_one_for_the_amplitudes(completed, x64):
     problem, _, done = completed
-    assert set(done.log_prior) == {*problem.sites(), "amplitude", "trend"}
+    assert set(done.log_prior) == {*problem.sites(), "amplitude", "trend", "repulsion"}
     tau, sigma = done.values["tau"], done.values["sigma"]
     np.testing.assert_allclose(done.log_prior["tau"], stats.halfnorm.logpdf(tau), rtol=1e-10)
     np.testing.assert_allclose(done.log_prior["sigma"], stats.halfnorm.logpdf(sigma), rtol=1e-10)

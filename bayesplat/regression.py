@@ -120,11 +120,11 @@ class SplatModel(Specification):
         if start is not None:
             _same_problem(start, bound, free=("prior",))
         method = affordable(method, bound.problem)
-        if start is not None and method != "svi":
-            _apart(start, starts_of(method, chains))
+        count = starts_of(method, chains)
+        if start is not None and method != "svi":  # which begins at the best start alone
+            _apart(start, count)
         asked = {"method": method, "seed": seed, **budget._asdict()}
         with inference(bound.device):
-            count = starts_of(method, chains)
             # before there is a folder: whoever resumes a run that was killed does not have the fit
             given = None if start is None else _of_fit(bound, start, count)
             key, prior_key, complete_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), NO_START), 3)

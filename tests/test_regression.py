@@ -225,7 +225,7 @@ def test_chains_that_begin_in_one_place_are_warned_of(model, data):
 
 
 def test_laplace_is_refused_where_its_matrix_would_not_fit(model, data, fit, monkeypatch):
-    size = sum(int(np.prod(site.shape())) for site in bind_table(model, *data).problem.sites().values())
+    size = sampling.coordinates(bind_table(model, *data).problem)
     monkeypatch.setattr(sampling, "MOST_CURVATURES", size - 1)
     with pytest.raises(bs.BayesplatError, match=f"at most {size - 1} coordinates for method='laplace', got {size}"):
         model.sample(*data, method="laplace", start=fit)

@@ -119,15 +119,13 @@ def convergence(tree: "xr.DataTree", method: str) -> Convergence:
 
 
 def _table(tree: "xr.DataTree") -> "pd.DataFrame":
-    from arviz_stats.sampling_diagnostics import ess, rhat
-
     draws = judged(tree)
-    r_hat = rhat(draws)
-    bulk, tail = (ess(draws, method=method) for method in ("bulk", "tail"))
+    apart = r_hat(draws)
+    bulk, tail = (effective_draws(draws, kind) for kind in ("bulk", "tail"))
     rows = {
         label: {
             # a point whose statistic is not a number must not hide behind the others
-            "r_hat": float(r_hat[name].max(skipna=False)),
+            "r_hat": float(apart[name].max(skipna=False)),
             "ess_bulk": float(bulk[name].min(skipna=False)),
             "ess_tail": float(tail[name].min(skipna=False)),
         }
@@ -138,9 +136,21 @@ def _table(tree: "xr.DataTree") -> "pd.DataFrame":
 
 def worst_r_hat(tree: "xr.DataTree") -> float:
     """R-hat of f at its worst design point; NaN if it has none, as with a single chain."""
+    return float(r_hat(judged(tree))["f"].max(skipna=False))
+
+
+def r_hat(draws: "xr.Dataset") -> "xr.Dataset":
+    """Rank-normalised split R-hat of every variable (vehtari2021)."""
     from arviz_stats.sampling_diagnostics import rhat
 
-    return float(rhat(judged(tree))["f"].max(skipna=False))
+    return rhat(draws)
+
+
+def effective_draws(draws: "xr.Dataset", kind: str = "bulk") -> "xr.Dataset":
+    """Effective number of draws of every variable, in the "bulk" or in the "tail" (vehtari2021)."""
+    from arviz_stats.sampling_diagnostics import ess
+
+    return ess(draws, method=kind)
 
 
 def judged(tree: "xr.DataTree") -> "xr.Dataset":

@@ -57,10 +57,14 @@ class Run(NamedTuple):
     history: np.ndarray  # energy after the start, each move or widening and the last transport
     alive: np.ndarray  # number of live splats then
     certificates: np.ndarray  # nats by which one more splat could lower the energy then; NaN where nobody looked
-    certificate: float  # by how much one more splat could lower the energy, at most; negative: none could
     reason: str  # why it stopped, in words
     transport: str  # "gauss-newton" or "lbfgs", chosen by size
     seconds: float
+
+    @property
+    def certificate(self) -> float:
+        """By how much one more splat could lower the energy at the end, at most; negative: none could."""
+        return float(self.certificates[-1])
 
 
 class Standing(NamedTuple):
@@ -260,7 +264,6 @@ class Descent:
             np.asarray(self.at.history),
             np.asarray(self.at.alive),
             np.asarray(self.at.certificates),
-            self.at.certificates[-1],
             self.at.reason,
             transport.choose(self.energy, self.state.live.size),
             self.at.seconds + time.perf_counter() - began,

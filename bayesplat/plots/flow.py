@@ -42,11 +42,11 @@ def flow(fit: object, ax: Axes | None = None) -> Figure:
 def _certificate(panel: Axes, best: Run) -> None:
     """What one more splat would gain, wherever the best start looked."""
     right, looked = panel.twinx(), np.flatnonzero(np.isfinite(best.certificates))
-    (dots,) = right.plot(looked, best.certificates[looked], ".", ms=5, color=style.ORANGE)
+    right.plot(looked, best.certificates[looked], ".", ms=5, color=style.ORANGE)
     right.axhline(0.0, color=style.ORANGE, lw=0.7, ls=":")
     right.set_yscale("symlog", linthresh=1.0)
     right.margins(y=0.15)
     right.yaxis.set_major_formatter("{x:g}")
     right.set_ylabel("one more splat would gain (nats)", color=style.ORANGE)
     right.spines["right"].set_visible(True)
-    panel.plot([], [], ".", ms=5, color=dots.get_color(), label="certificate of the best start, at the right")
+    panel.plot([], [], ".", ms=5, color=style.ORANGE, label="certificate of the best start, at the right")

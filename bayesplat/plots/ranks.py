@@ -1,13 +1,12 @@
 """Do the chains draw from one distribution? Their ranks among all draws, which would be uniform."""
 
 import numpy as np
-from arviz_stats.sampling_diagnostics import ess, rhat
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import kstwo, rankdata
 
 from bayesplat._checks import require
-from bayesplat.diagnostics.convergence import judged
+from bayesplat.diagnostics.convergence import effective_draws, judged, r_hat
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, variable
 
@@ -27,21 +26,20 @@ def ranks(post: object) -> Figure:
     draws = judged(post.data)
     chains = draws.sizes["chain"]
     require(chains > 1, "Expected a posterior of at least two chains, whose ranks can be compared, got one.")
-    point = int(np.argmax(np.nan_to_num(rhat(draws[["f"]])["f"].values)))
+    point = int(np.argmax(np.nan_to_num(r_hat(draws[["f"]])["f"].values)))
     worst = draws["f"].isel(obs=point)
     x = variable(post, "constant_data", "x").sel(obs=worst["obs"]).values
     draws = draws.assign(f=worst)
     at = ", ".join(f"{name} = {value:.4g}" for name, value in zip(post.names, x, strict=False))
     titles = {"f": f"f at {at}", "sigma": "sigma", "lp": "log density"}
-    r_hat = rhat(draws)
-    alone = [ess(draws.isel(chain=[c])) for c in range(chains)]
+    apart, alone = r_hat(draws), [effective_draws(draws.isel(chain=[c])) for c in range(chains)]
     with style.look():
         figure, panels = style.canvas(None, (8.0, 3.2), 1, 3, sharey=True)
         for panel, (name, title) in zip(panels, titles.items(), strict=True):
             effective = np.median(np.nan_to_num([float(one[name]) for one in alone]))  # draws that never change: none
             reach = float(kstwo.ppf(1 - LEVEL, max(1, round(effective))))
             _panel(panel, draws[name].transpose("chain", "draw").values, reach)
-            panel.set_title(f"{style.wrap(title, 30)}\nR-hat {float(r_hat[name]):.3f}")
+            panel.set_title(f"{style.wrap(title, 30)}\nR-hat {float(apart[name]):.3f}")
         panels[0].set_ylabel("share of the chain's draws\nminus expected")
         style.legend(panels[0], own=True, columns=6)
         return figure

@@ -14,7 +14,7 @@ from matplotlib.patches import Polygon
 
 from bayesplat._checks import BayesplatError
 from bayesplat.devices import inference
-from bayesplat.diagnostics.pool import pooled
+from bayesplat.diagnostics.pool import picks
 from bayesplat.evaluate import evaluate, heights
 from bayesplat.flow.result import PointFit
 from bayesplat.measure import SplatMeasure
@@ -40,6 +40,10 @@ FAINT = 0.2
 """Centres of other draws are shown for splats whose amplitude is above this share of the largest."""
 
 
+type Others = list[tuple[SplatMeasure, np.ndarray]]
+"""Splats and trend of other draws."""
+
+
 class Shown(NamedTuple):
     """The splats worth showing, strongest first, copies of the same splat once; and the data."""
 
@@ -55,7 +59,6 @@ class Shown(NamedTuple):
     x: np.ndarray  # (n, d)
     y: np.ndarray  # (n,)
     title: str
-    others: tuple[tuple[SplatMeasure, np.ndarray], ...] = ()  # splats and trend of other draws
 
 
 def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
@@ -72,7 +75,7 @@ def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
         if d > 2:
             _bars(panel, shown)
         else:
-            (_curves if d == 1 else _ellipses)(panel, shown)
+            (_curves if d == 1 else _ellipses)(panel, shown, _others(fit_or_post))
             panel.set_xlabel(style.wrap(names[0], 70))
             panel.set_ylabel(style.wrap(names[1], 40))
         panel.set_title(style.wrap(shown.title, 80 if d < 3 else 56))
@@ -82,7 +85,6 @@ def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
 
 def select(fit: object) -> Shown:
     """The splats of a PointFit, or of the draw of a Posterior with the highest log density, and what to call them."""
-    others = ()
     if isinstance(fit, PointFit):
         measure, trend = fit.measure, fit.trend
         x, y, note = fit.x, fit.y, ""
@@ -91,8 +93,6 @@ def select(fit: object) -> Shown:
         lp = np.where((weights == weights.max())[:, None], lp, -np.inf)
         chain, draw = (int(i) for i in np.unravel_index(np.nanargmax(lp), lp.shape))
         measure, trend = _drawn(fit, fit.data["posterior"].to_dataset().isel(chain=chain, draw=draw))
-        draws = pooled(fit.data, "posterior")
-        others = tuple(_drawn(fit, draws.isel(sample=s)) for s in evenly(draws.sizes["sample"], OTHERS))
         x, y = variable(fit, "constant_data", "x").values, variable(fit, "observed_data", "y").values
         among = "" if np.isfinite(lp).all() else " in the chains of largest weight,"
         note = f"\nDraw of highest log density{among} among {np.isfinite(lp).sum()}: chain {chain}, draw {draw}"
@@ -100,8 +100,7 @@ def select(fit: object) -> Shown:
         raise BayesplatError(f"Expected a PointFit or a Posterior, got {type(fit).__name__}.")
     live = np.asarray(measure.live)
     with inference():
-        amplitude = np.where(live, np.asarray(measure.amplitude)[:, 0], 0.0)
-        terms = amplitude * np.asarray(heights(measure.A, measure.b, x, measure.mother))
+        amplitude, terms = _amplitude(measure), _terms(measure, x)
     size = np.sqrt(np.mean(np.square(terms), axis=0))
     order = np.argsort(-size)
     order = order[(size[order] > 0) & (size[order] >= NEGLIGIBLE * size.max())]
@@ -112,13 +111,33 @@ def select(fit: object) -> Shown:
     if (copies > 1).any():
         title += f"\n{len(order)} distinct ones: ×2 stands for two in one place, each about as high as drawn"
     A, b = np.asarray(measure.A)[order], np.asarray(measure.b)[order]
-    return Shown(fit, order, A, b, amplitude[order], size[order], copies, measure, trend, x, y, title + note, others)
+    return Shown(fit, order, A, b, amplitude[order], size[order], copies, measure, trend, x, y, title + note)
 
 
 def _drawn(post: Posterior, draw: xr.Dataset) -> tuple[SplatMeasure, np.ndarray]:
     """Splats and trend of one draw."""
     v, A, b, trend = (draw[name].values for name in ("v", "A", "b", "trend"))
     return SplatMeasure(v[:, None], A, b, np.ones(len(v), bool), post.spec.mother), trend
+
+
+def _others(fit: object) -> Others:
+    """Splats and trend of draws of a Posterior, evenly spread over the chains by their weights; none of a PointFit."""
+    if not isinstance(fit, Posterior):
+        return []
+    posterior = fit.data["posterior"].to_dataset()
+    mixture = picks(fit.chain_weights, posterior.sizes["draw"])
+    places = (divmod(int(s), posterior.sizes["draw"]) for s in mixture[evenly(mixture.size, OTHERS)])
+    return [_drawn(fit, posterior.isel(chain=chain, draw=draw)) for chain, draw in places]
+
+
+def _amplitude(measure: SplatMeasure) -> np.ndarray:
+    """Amplitudes (k,) of the one output; 0 of dead splats."""
+    return np.where(np.asarray(measure.live), np.asarray(measure.amplitude)[:, 0], 0.0)
+
+
+def _terms(measure: SplatMeasure, x: np.ndarray) -> np.ndarray:
+    """What every splat adds to f at x (m, d), shape (m, k)."""
+    return _amplitude(measure) * np.asarray(heights(measure.A, measure.b, x, measure.mother))
 
 
 def _distinct(
@@ -137,14 +156,15 @@ def _distinct(
     return np.array(kept, int), np.array(copies, int)
 
 
-def _curves(ax: Axes, shown: Shown) -> None:
+def _curves(ax: Axes, shown: Shown, others: Others) -> None:
     scaling, spec = shown.fit.scaling, shown.fit.spec
     grid = np.linspace(*style.span(shown.x[:, 0]), 400)
+    x = grid[:, None]
     with inference():
-        features = np.asarray(trend_features(spec.trend, scaling.to_box(grid[:, None])))
-        terms = _terms(shown.measure, grid)[:, shown.which]
-        total = np.asarray(evaluate(shown.measure, grid[:, None]))[:, 0]
-        faint = [(_terms(measure, grid), features @ trend) for measure, trend in shown.others]
+        features = np.asarray(trend_features(spec.trend, scaling.to_box(x)))
+        terms = _terms(shown.measure, x)[:, shown.which]
+        total = np.asarray(evaluate(shown.measure, x))[:, 0]
+        faint = [(_terms(measure, x), features @ trend) for measure, trend in others]
     base, least = scaling.mean + features @ shown.trend, NEGLIGIBLE * np.abs(terms).max(initial=0.0)
     style.dots(ax, shown.x[:, 0], shown.y, style.PALE, 0.8)
     for other, trend in faint:
@@ -163,12 +183,6 @@ def _curves(ax: Axes, shown: Shown) -> None:
     ax.set_xlim(grid[0], grid[-1])
 
 
-def _terms(measure: SplatMeasure, grid: np.ndarray) -> np.ndarray:
-    """What every splat adds to f along one input, (m, k); dead ones nothing."""
-    amplitude = np.where(np.asarray(measure.live), np.asarray(measure.amplitude)[:, 0], 0.0)
-    return np.asarray(heights(measure.A, measure.b, grid[:, None], measure.mother)) * amplitude
-
-
 def _mark(ax: Axes, x: float, y: float, copies: int, rise: float | int) -> None:
     """Write ×2 beside a splat that stands for two."""
     if copies > 1:
@@ -176,15 +190,14 @@ def _mark(ax: Axes, x: float, y: float, copies: int, rise: float | int) -> None:
         ax.annotate(f"×{copies}", (x, y), **at, clip_on=True)
 
 
-def _ellipses(ax: Axes, shown: Shown) -> None:
+def _ellipses(ax: Axes, shown: Shown, others: Others) -> None:
     angle = np.linspace(0, 2 * np.pi, 73)
     outlines = shown.b[:, None] + np.einsum("kij,tj->kti", shown.A, np.stack([np.cos(angle), np.sin(angle)], 1))
     limit = float(np.abs(shown.amplitude).max(initial=0.0)) or 1.0
     colours = ScalarMappable(Normalize(-limit, limit), "RdBu_r")
     style.dots(ax, shown.x[:, 0], shown.x[:, 1], style.BLACK, 0.4)
-    if shown.others:
-        matter = [np.abs(np.asarray(measure.amplitude)[:, 0]) > FAINT * limit for measure, _ in shown.others]
-        centres = [np.asarray(measure.b)[some] for (measure, _), some in zip(shown.others, matter, strict=True)]
+    if others:
+        centres = [np.asarray(measure.b)[np.abs(_amplitude(measure)) > FAINT * limit] for measure, _ in others]
         label = f"centres in {len(centres)} other draws"
         ax.plot(*np.concatenate(centres).T, "+", color=style.GREEN, ms=4, mew=0.8, zorder=1.1, label=label)
     splats = zip(outlines, shown.b, shown.amplitude, _shares(shown), shown.copies, strict=True)

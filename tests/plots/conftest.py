@@ -48,4 +48,4 @@ def make_run(energy, live, amplitude):
     alive = np.full(history.size, live.sum())
     reason = "no move lowered the energy in 30 tries"
     certificates = np.array([np.nan, 30.0, 1.25])
-    return Run(state, amplitude, np.zeros(1), history, alive, certificates, 1.25, reason, "gauss-newton", 0.1)
+    return Run(state, amplitude, np.zeros(1), history, alive, certificates, reason, "gauss-newton", 0.1)

@@ -189,9 +189,15 @@ def second_moments(c: Collapsed | Factor) -> Float[AnyArray, " r"]:
     return mean_coefficients(c) ** 2 + variances(c)
 
 
+def least_squares(c: Collapsed) -> Float[AnyArray, " n_plus_r"]:
+    """Whitened residuals and coefficients at their posterior mean, whose sum of squares is the least."""
+    mean = solve_triangular(c.chol.T, c.half, lower=False)
+    return jnp.concatenate([c.residual - c.W @ mean, mean])
+
+
 def left_over(c: Collapsed) -> Float[AnyArray, " n"]:
     """Whitened residuals (y - E[f | y]) / sd; by the Woodbury identity also (I + W W^T)^-1 of the whitened y."""
-    return c.residual - c.W @ solve_triangular(c.chol.T, c.half, lower=False)
+    return least_squares(c)[: c.residual.size]
 
 
 def draw_coefficients(c: Collapsed, key: Key) -> Float[AnyArray, " r"]:

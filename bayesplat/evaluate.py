@@ -1,14 +1,14 @@
 """Fast evaluation of a splat measure by matrix products, in blocks of rows with bounded memory."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.linalg import solve_triangular
 
+from bayesplat import scales
 from bayesplat._typing import AnyArray, Float
 from bayesplat.measure import SplatMeasure
 from bayesplat.mothers import Mother
@@ -22,6 +22,8 @@ _BLOCK_ENTRIES = 2**19
 # From 2^14 to 2^17 the times of an energy and its gradient differ by a fifth (2 cores, n to 1e5, k = 50, 500).
 _SUM_ENTRIES = 2**16
 
+_inverses = jax.jit(jax.vmap(scales.inverse))
+
 
 def heights(
     A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], x: Float[AnyArray, "n d"], mother: Mother
@@ -30,7 +32,7 @@ def heights(
 
     Digits are lost where the origin lies many lengths of a splat away: x is best in the unit box.
     """
-    return _heights(_inverse(A), b, x, mother)
+    return _heights(_inverses(A), b, x, mother)
 
 
 def heights_along(
@@ -44,9 +46,10 @@ def heights_along(
 
     With h(q) the height at q = |z|^2: -2 h'(q) z^T L_s z and -2 h'(q) z_s.
     """
-    z = _offsets(_inverse(A), b, x)
+    z = _offsets(_inverses(A), b, x)
     q = _square(z)
     _, slope = jax.jvp(lambda q: mother.height(q, x.shape[1]), (q,), (-2 * jnp.ones_like(q),))
+    slope = jax.lax.optimization_barrier(slope)  # or the compiler takes it anew for every product
     forms = [sum(L[s, t] * z[s] * z[t] for s, t in np.argwhere(L)) for L in directions]
     return [slope * along for along in (*forms, *z)]
 
@@ -55,7 +58,7 @@ def laplacians(
     A: Float[AnyArray, "k d d"], b: Float[AnyArray, "k d"], x: Float[AnyArray, "n d"], mother: Mother
 ) -> Float[AnyArray, "n k"]:
     """Laplacians in x of all heights: 2 h'(q) |A^{-1}|_F^2 + 4 h''(q) |A^{-T} z|^2."""
-    inverse, d = _inverse(A), x.shape[1]
+    inverse, d = _inverses(A), x.shape[1]
     z = _offsets(inverse, b, x)
     q = _square(z)
 
@@ -74,7 +77,7 @@ def evaluate(measure: SplatMeasure, x: Float[AnyArray, "n d"], rows: int | None 
     """
     n, k = x.shape[0], measure.b.shape[0]
     block_rows = rows or max(1, _BLOCK_ENTRIES // k)
-    inverse = _inverse(measure.A)
+    inverse = _inverses(measure.A)
     live = measure.live[:, None]
     amplitude = jnp.where(live, measure.amplitude, 0.0)
     # Any origin would do, as the values do not depend on it, but digits do: it stands among the splats, so that one row
@@ -121,12 +124,6 @@ def _blocks(leaf: Float[AnyArray, "n ..."], size: int) -> Float[AnyArray, "block
     return padded.reshape(-1, size, *leaf.shape[1:])
 
 
-def _inverse(A: Float[AnyArray, "k d d"]) -> Float[AnyArray, "k d d"]:
-    """Inverses A_i^{-1}, lower triangular."""
-    eye = jnp.eye(A.shape[-1], dtype=A.dtype)
-    return jax.vmap(lambda scale: solve_triangular(scale, eye, lower=True))(A)
-
-
 # Why z by products, and not q as features(x) @ coefficients, (d+1)(d+2)/2 columns: from an origin at distance R the
 # error in z is eps R / l, that of the quadratic form eps (R / l)^2. Measured in float32 in the unit box with lengths
 # 0.002, the worst error of a height is 1e-5 against 4e-3 (d = 1, 2) and 1e-2 (d = 5). Times in ms for value / value
@@ -138,7 +135,7 @@ def _heights(
     return mother.height(_square(_offsets(inverse, b, x)), x.shape[1])
 
 
-def _square(z: list[Float[AnyArray, "n k"]]) -> Float[AnyArray, "n k"]:
+def _square(z: Sequence[Float[AnyArray, "n k"]]) -> Float[AnyArray, "n k"]:
     """Squared norms |z|^2, axis by axis: no array holds all of them."""
     return functools.reduce(jnp.add, map(jnp.square, z))
 

@@ -16,7 +16,7 @@ from jax.scipy.special import gammaln
 from bayesplat._checks import one_of
 from bayesplat._typing import AnyArray, Float
 
-__all__ = ["Diag", "Full", "Scale", "Spherical", "family"]
+__all__ = ["Diag", "Full", "Scale", "Spherical", "family", "inverse"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +167,15 @@ def family(name: str) -> Scale:
     """Family named "spherical", "diag" or "full"."""
     families: dict[str, Scale] = {"spherical": Spherical(), "diag": Diag(), "full": Full()}
     return families[one_of("covariance", name, tuple(families))]
+
+
+def inverse(A: Float[AnyArray, "d d"]) -> Float[AnyArray, "d d"]:
+    """A^{-1} by forward substitution, written out: many small ones at once take LAPACK a call each."""
+    rows: list[AnyArray] = []
+    for above, one in zip(A, jnp.eye(A.shape[0], dtype=A.dtype), strict=True):
+        left = one - sum(above[t] * row for t, row in enumerate(rows))
+        rows.append(left / above[len(rows)])
+    return jnp.stack(rows)
 
 
 def _rows_and_columns(scale: Scale, d: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from numpyro.distributions import LKJCholesky
 from tables import SCALES
 
 from bayesplat._checks import BayesplatError
-from bayesplat.scales import Diag, Full, Spherical, family
+from bayesplat.scales import Diag, Full, Spherical, family, inverse
 
 scales = pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES.keys())
 dims = pytest.mark.parametrize("d", [1, 2, 10])
@@ -35,6 +35,17 @@ def test_unconstrain_inverts_constrain(scale, d, dtype):
     for before, after in zip(expected, found, strict=True):
         assert after.dtype == dtype
         np.testing.assert_allclose(after, before, rtol=200 * jnp.finfo(dtype).eps, atol=20 * jnp.finfo(dtype).eps)
+
+
+@scales
+@dims
+def test_inverse_is_lower_triangular_and_exact_to_rounding(scale, d, dtype):
+    A, _ = scale.constrain(*coordinates(scale, d, dtype), d)
+    found = jax.jit(inverse)(A)
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(np.triu(found, 1), 0.0)
+    bound = np.linalg.cond(A) * 10 * jnp.finfo(dtype).eps
+    np.testing.assert_allclose(np.asarray(A) @ found, np.eye(d), atol=bound)
 
 
 @scales

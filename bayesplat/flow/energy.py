@@ -10,7 +10,6 @@ from dataclasses import replace
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Bool, Float
 
 from bayesplat import collapsed
@@ -95,9 +94,7 @@ class Energy(eqx.Module):
 
     def residual(self, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, " n_plus_r"]:
         """Residuals and amplitudes in their sds: half their sum of squares is the energy's data term."""
-        system = self.system(position, live)
-        whitened = solve_triangular(system.chol.T, system.half, lower=False)
-        return jnp.concatenate([system.residual - system.W @ whitened, whitened])
+        return collapsed.least_squares(self.system(position, live))
 
     def first_variation(
         self, position: Position, live: Bool[AnyArray, " k"], columns: Float[AnyArray, "n c"]

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jax.scipy.linalg import solve_triangular
 from jaxtyping import Float, Int
 
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.model import Problem
+from bayesplat.scales import inverse
 from bayesplat.specification import Geometry, scale_matrices
 
 
@@ -67,8 +67,9 @@ def frame(problem: Problem, at: Particles) -> Float[AnyArray, "k r r"]:
 
         flat, unflat = ravel_pytree(particle)
         A, (dA, db) = place(flat)[0], jax.jacfwd(place)(flat)
-        relative = solve_triangular(A, dA.reshape(A.shape[0], -1), lower=True).reshape(dA.shape)
-        return jnp.concatenate([relative[entry[:, 0], entry[:, 1]], solve_triangular(A, db, lower=True)])
+        to_frame = inverse(A)
+        relative = jnp.tensordot(to_frame, dA, 1)
+        return jnp.concatenate([relative[entry[:, 0], entry[:, 1]], to_frame @ db])
 
     return jax.vmap(one)(at)
 

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Sites
+from bayesplat.collapsed import Collapsed
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import (
     Particles,
@@ -24,6 +25,7 @@ from bayesplat.flow.position import (
     particles,
     prior_precision,
 )
+from bayesplat.specification import Geometry
 
 MOST_COORDINATES, MOST_ENTRIES = 2000, 2**25
 """Gauss-Newton: most coordinates of particles, most entries of its Jacobian."""
@@ -177,40 +179,53 @@ def _bent(
     r'' the second derivative of the residuals along v, bends with it; it is left out where it is not small beside v.
     """
     at, k = particles(position), live.size
-    to_frame = frame(energy.problem, at)
-    factor = cho_factor(_damped(curvature(energy, position, live), damping))
+
+    def residual(rows: Float[AnyArray, "k r"]) -> tuple[Float[AnyArray, " n_plus_r"], tuple[Geometry, Collapsed]]:
+        moved = position._replace(**_columns(rows, at)._asdict())
+        place = geometry(energy.problem, moved)
+        system = energy.system_at(place, moved, live)
+        return collapsed.least_squares(system), (place, system)
+
+    rows, from_frame = _rows(at), jnp.linalg.inv(frame(energy.problem, at))
+    here, back, (place, system) = jax.vjp(residual, rows, has_aux=True)
+    factor = cho_factor(_damped(curvature(energy, place, system, live), damping))
 
     def downhill(gradient: Float[AnyArray, "k r"]) -> Float[AnyArray, "k r"]:
         """The damped step along the frame."""
-        along = jnp.linalg.solve(jnp.swapaxes(to_frame, 1, 2), gradient[..., None])[..., 0]
+        along = jnp.einsum("krs,kr->ks", from_frame, gradient)
         return jnp.where(live[:, None], -cho_solve(factor, along.T.reshape(-1)).reshape(-1, k).T, 0.0)
 
-    def residual(change: Float[AnyArray, "k r"]) -> Float[AnyArray, " n_plus_r"]:
-        return energy.residual(position._replace(**_columns(_rows(at) + change, at)._asdict()), live)
+    def change(along: Float[AnyArray, "k r"]) -> Float[AnyArray, "k r"]:
+        """A step along the frame in the coordinates."""
+        return jnp.einsum("krs,ks->kr", from_frame, along)
 
     velocity = downhill(gradient)
-    change = jnp.linalg.solve(to_frame, velocity[..., None])[..., 0]
-    here, back = jax.vjp(residual, jnp.zeros_like(change))
-    bend = (residual(AHEAD * change) + residual(-AHEAD * change) - 2 * here) / AHEAD**2
+    step = AHEAD * change(velocity)
+    ahead, behind = residual(rows + step)[0], residual(rows - step)[0]
+    bend = (ahead + behind - 2 * here) / AHEAD**2
     acceleration = downhill(*back(bend))
     slight = jnp.sum(acceleration**2) <= SLIGHT**2 * jnp.sum(velocity**2)  # false for NaN
     moved = velocity + jnp.where(slight, 0.5 * acceleration, 0.0)
-    return jnp.linalg.solve(to_frame, jnp.clip(moved, -LONGEST_STEP, LONGEST_STEP)[..., None])[..., 0]
+    return change(jnp.clip(moved, -LONGEST_STEP, LONGEST_STEP))
 
 
-def curvature(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, "rk rk"]:
+def curvature(energy: Energy, at: Geometry, system: Collapsed, live: Bool[AnyArray, " k"]) -> Float[AnyArray, "rk rk"]:
     """Gauss-Newton matrix of the particles along their frames, coordinates of the frame first."""
-    at, k = geometry(energy.problem, position), live.size
-    system = energy.system_at(at, position, live)
-    weight = (system.observed / system.sd)[:, None]
-    T = jnp.concatenate(energy.problem.columns_along(at.A, at.b), axis=1) * weight
-    r = T.shape[1] // k
-    explained = solve_triangular(system.chol, system.W.T @ T, lower=True)
-    gram = (T.T @ T - explained.T @ explained).reshape(r, k, r, k)
+    k, weight = live.size, (system.observed / system.sd)[:, None]
+    along = energy.problem.columns_along(at.A, at.b)
+    T, r = _along_memory(*(column * weight for column in along)), len(along)
+    explained = solve_triangular(system.chol, (T @ system.W).T, lower=True)
+    half = _along_memory(explained)
+    gram = (T @ T.T - half @ half.T).reshape(r, k, r, k)
     amplitude = collapsed.mean_coefficients(system)[:k]
     moments = amplitude[:, None] * amplitude[None, :] + energy.spread(system, k)
     data = (gram * moments[None, :, None, :]).reshape(r * k, r * k)
     return data + jnp.diag((energy.prior_weight * prior_precision(energy.problem, at)).reshape(-1))
+
+
+def _along_memory(*blocks: Float[AnyArray, "n k"]) -> Float[AnyArray, "c n"]:
+    """The columns of all blocks as rows: the compiler takes half as long for their products, if held to it."""
+    return jax.lax.optimization_barrier(jnp.concatenate([block.T for block in blocks]))
 
 
 def _noise_step(energy: Energy, position: Position, gradient: Sites, damping: Float[AnyArray, ""]) -> Sites:

@@ -13,7 +13,7 @@ from bayesplat.devices import inference
 from bayesplat.flow import transport
 from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.joint import squared_error
-from bayesplat.flow.position import Particles, particles
+from bayesplat.flow.position import Particles, geometry, particles
 from bayesplat.mothers import Box
 from tests.flow.bumps import N, X, bumps, energy_of, problem_of
 from tests.flow.dense import Dense
@@ -49,7 +49,11 @@ def square():
 
 @pytest.fixture(scope="module")
 def curvature():
-    return eqx.filter_jit(transport.curvature)
+    def matrix(energy, at, live):
+        place = geometry(energy.problem, at)
+        return transport.curvature(energy, place, energy.system_at(place, at, live), live)
+
+    return eqx.filter_jit(matrix)
 
 
 def pairs(live):

@@ -14,12 +14,12 @@ Y = np.sin(5 * X[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=N)
 OVERLAP = 0.25
 
 
-def problem_of(prior, k, error=None, x=X, **spec):
+def problem_of(prior, k, error=None, x=X, y=Y, **spec):
     """A problem of k splats; a fixed overlap stands in for the estimate, which takes seconds to compile."""
     spec = model.Specification(k, prior, **spec)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "_overlap", lambda *_: jnp.asarray(OVERLAP, float))
-        return model.bind(spec, x, Y, spec.likelihood.field(x), error=error)
+        return model.bind(spec, x, y, spec.likelihood.field(x), error=error)
 
 
 def thinned(problem, rows):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from endurance.journals import killed
 
+from bayesplat import symptoms
 from bayesplat._checks import BayesplatError
 from bayesplat.checkpoint import NO_JOURNAL, Folder
 from bayesplat.devices import inference
@@ -133,9 +134,17 @@ def told(make, k, seed, **settings):
         energy = make(problem_of(y, k=k))
         done = run.run_flow(energy, jax.random.key(seed), 2, SETTINGS._replace(**settings))[0]
         sd = float(energy.noise(done.state.position)["sigma"]) * y.std()
+        at, live = geometry(energy.problem, done.state.position), done.state.live
+        heights = energy.problem.columns(at.A, at.b)[:, live]
+        terms = heights * done.amplitude[live]
+        signs = {"spikes": int(symptoms.spikes(heights, terms)), "pairs": int(symptoms.cancelling_pairs(terms))}
     f, drawn = y.mean() + y.std() * fitted(energy, done), rms(y - truth)
     return SimpleNamespace(
-        live=int(done.state.live.sum()), sd=sd / drawn, misfit=rms(f - truth) / drawn, residual=rms(f - y) / drawn
+        live=int(done.state.live.sum()),
+        sd=sd / drawn,
+        misfit=rms(f - truth) / drawn,
+        residual=rms(f - y) / drawn,
+        **signs,
     )
 
 
@@ -147,6 +156,7 @@ def test_splats_to_spare_do_not_make_it_overfit(flows, seed):
     for found in (few, many):
         assert 0.8 < found.sd < 1.2
         assert 0.8 < found.residual < 1.0
+        assert found.spikes == found.pairs == 0
     assert many.misfit < min(few.misfit + 0.15, 0.7)
 
 
@@ -156,6 +166,8 @@ def test_squared_error_takes_the_noise_for_structure_where_splats_are_to_spare()
     assert found.live > 15
     assert found.residual < 0.3
     assert found.misfit > 0.8
+    assert found.spikes > 5  # splats on one datum,
+    assert found.pairs > 0  # and splats that cancel
 
 
 # ---------------------------------------------------------------- what it compiles

@@ -94,13 +94,24 @@ def methods(d: int, options: argparse.Namespace) -> list[Method]:
     ]
 
 
+def at_best(fits: pd.DataFrame) -> pd.DataFrame:
+    """The fits of every method, for every d, with the k that suits it best there."""
+    medians = fits.groupby(["d", "method", "k"], dropna=False).mse.transform("median")
+    return fits[medians == medians.groupby([fits.d, fits.method]).transform("min")]
+
+
 def draw(fits: pd.DataFrame, options: argparse.Namespace) -> None:
-    """A panel for every function and d: error over k, peers as levels."""
-    groups = fits.groupby(["function", "d"], sort=False)
-    with figure.sheet(options.out / "genz.png", 9.0, 6.0, rows=len(DIFFICULTY), columns=len(options.d)) as axes:
-        for panel, ((name, d), group) in zip(axes, groups, strict=True):
-            figure.curve(panel, group, "k")
-            panel.set(title=f"{name}, d = {d}", xlabel="splats k", ylabel="MSE / var(f)")
+    """A row for every function: error over d with the best k, then over k for each d, peers as levels."""
+    columns = 1 + len(options.d)
+    with figure.sheet(options.out / "genz.png", 3.0 * columns, 6.0, rows=len(DIFFICULTY), columns=columns) as axes:
+        for row, (name, group) in enumerate(fits.groupby("function", sort=False)):
+            first, *others = axes[row * columns : (row + 1) * columns]
+            figure.curve(first, at_best(group), "d")
+            first.set(title=f"{name}, best k", xlabel="inputs d", ylabel="MSE / var(f)")
+            for panel, (d, some) in zip(others, group.groupby("d"), strict=True):
+                panel.sharey(first)
+                figure.curve(panel, some, "k")
+                panel.set(title=f"{name}, d = {d}", xlabel="splats k")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bayesplat._typing import AnyArray, Key
@@ -80,8 +81,8 @@ def propose(
 
 def advance(energy: Energy, settings: Settings, state: State, moves: tuple[str, ...], key: Key, steps: int) -> State:
     """The moves, then transport; kept if the energy falls by more than does not matter."""
-    position, live = propose(energy, state, moves, key, jnp.asarray(settings.temperature))
-    return _transport(energy, state, position, live, jnp.asarray(steps))
+    position, live = propose(energy, state, moves, key, np.asarray(settings.temperature))
+    return _transport(energy, state, position, live, np.asarray(steps))
 
 
 def excursion(
@@ -94,13 +95,13 @@ def excursion(
     """
     where, number, born, dead = jax.random.split(key, 4)
     position, live = _moves["clearing"](energy, state.position, state.live, where)
-    died = int(jnp.sum(state.live) - jnp.sum(live))
+    died = int(np.sum(state.live)) - int(np.sum(live))
     births = died + int(jax.random.randint(number, (), 0, died + 1))
-    there = State(position, live, state.energy)
+    there, nothing = State(position, live, state.energy), np.full_like(state.energy, np.inf)
     for one in jax.random.split(born, births):
         if interrupted():
             return None
-        anywhere = there._replace(energy=jnp.full_like(there.energy, jnp.inf))
+        anywhere = there._replace(energy=nothing)
         there = advance(energy, settings, anywhere, BIRTH, one, settings.short_steps)
     for one in jax.random.split(dead, births):
         if interrupted():

@@ -146,11 +146,11 @@ By the lowest error: {verdict(found, within, value, own)}"""
 def verdict(found: pd.DataFrame, within: Sequence[str] = (), value: str = "mse", own: Sequence[str] = OWN) -> str:
     """Who is ahead in every group of `within`, and by how much: the best of our own rows beside the best peer."""
     sentences = []
+    # what is level in the digits of the table goes to the fewest splats
+    found = found.assign(**{value: found[value].map(lambda error: float(f"{error:.3g}"))})
     for names, group in found.groupby(list(within), sort=False) if within else [((), found)]:
         ours, peers = group[group.method.isin(own)], group[~group.method.str.startswith(OURS)]
-        # what is level in the digits of the table goes to the fewest splats
-        best = (rows.loc[rows[value].map(lambda error: float(f"{error:.3g}")).idxmin()] for rows in (ours, peers))
-        first, second = sorted(best, key=lambda row: row[value])
+        first, second = sorted((rows.loc[rows[value].idxmin()] for rows in (ours, peers)), key=lambda row: row[value])
         where = ", ".join(n if isinstance(n, str) else f"{of} = {n}" for of, n in zip(within, names, strict=True))
         times = float(f"{second[value] / first[value]:.2g}")
         who = f"{_called(first)} ahead of {_called(second)} by a factor of {times:,g}"

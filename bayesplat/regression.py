@@ -101,7 +101,7 @@ class SplatModel(Specification):
         long, weighs explanations where chains keep to one, and estimates the evidence.
         "svi": a Gaussian fitted by gradients, with correlations or without (`guide`: "lowrank", "normal" or "auto", by
         size), whose `chains * draws` draws make one chain. "laplace": a Gaussian at the mode nearest to each fit.
-        "auto": NUTS where it ends within about an hour, n k^2 up to 2.5e7, and "svi" beyond.
+        "auto": NUTS where it ends within about an hour, n k (k + 150) up to 2.1e8, and "svi" beyond.
         Ctrl-C keeps the draws there are. `checkpoint` is a folder to keep the work in as it goes: `resume`, or the same
         call, goes on from there after the process was killed, to the same draws. Raises BayesplatError for data or
         settings that cannot be used, and for a folder that cannot be used or holds another run.

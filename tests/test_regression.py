@@ -206,6 +206,8 @@ def test_svi_begins_with_the_best_of_four_fits_and_the_others_with_one_for_each_
 def test_the_method_follows_the_size():
     assert choice.choose(2000, 100) == "nuts"
     assert choice.choose(20_000, 60) == "svi"
+    assert [choice.choose(n, 20) for n in (61_000, 63_000)] == ["nuts", "svi"]
+    assert [choice.choose(n, 100) for n in (8_000, 9_000)] == ["nuts", "svi"]
     assert [choice.choose_depth(*size) for size in ((1000, 30, 1), (1000, 30, 2), (10_000, 30, 2))] == [6, 8, 6]
     assert [choice.takes_hours(method, 1000, 30) for method in ("nuts", "smc", "svi")] == [False, True, False]
 

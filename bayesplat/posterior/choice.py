@@ -1,10 +1,11 @@
 """Which sampler and which approximation a size can afford."""
 
-MOST_WORK = 25_000_000
-"""Largest n k^2 for NUTS by `method="auto"`.
+MOST_WORK = 210_000_000
+"""Largest n k (k + 150) for NUTS by `method="auto"`.
 
-A gradient costs about 1 ms for each million of n k^2 and core, a draw 64 gradients: beyond this, four chains of a
-thousand steps take more than an hour on two cores. Variational inference needs 16,000 gradients in all.
+A gradient takes n k exponentials and what goes with them, and products of n k^2: on one core 0.04 to 0.10 ns for each
+unit of n k (k + 150) (`tests/benchmarks/test_sampler.py`). A draw takes 64 gradients: beyond this, four chains of a
+thousand steps may take more than an hour on two cores half as fast. Variational inference needs 16,000 in all.
 """
 
 MOST_POPULATION_WORK = 10_000_000
@@ -27,7 +28,7 @@ def choose(n: int, k: int) -> str:
 
 def takes_hours(method: str, n: int, k: int) -> bool:
     """Whether a method is advised against for this size."""
-    return {"nuts": n * k**2 > MOST_WORK, "smc": n * k**3 > MOST_POPULATION_WORK}.get(method, False)
+    return {"nuts": _work(n, k) > MOST_WORK, "smc": n * k**3 > MOST_POPULATION_WORK}.get(method, False)
 
 
 def choose_depth(n: int, k: int, d: int) -> int:
@@ -36,7 +37,12 @@ def choose_depth(n: int, k: int, d: int) -> int:
     Along one input teleports carry splats, and longer trajectories buy little; over more they seldom find a better
     place, and gradients have to do the work.
     """
-    return LONG if d > 1 and n * k**2 * 2 ** (LONG - SHORT) <= MOST_WORK else SHORT
+    return LONG if d > 1 and _work(n, k) * 2 ** (LONG - SHORT) <= MOST_WORK else SHORT
+
+
+def _work(n: int, k: int) -> int:
+    """What a gradient takes, up to a constant."""
+    return n * k * (k + 150)
 
 
 def choose_guide(size: int) -> str:

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 from threadpoolctl import threadpool_limits
 
 import bayesplat as bs
+from bayesplat.bound import bind_table
 from bayesplat.model import bind
 from bayesplat.posterior.interweave import interweave
 from bayesplat.posterior.nuts import Settings
@@ -75,6 +76,21 @@ def test_gradient(benchmark, problem, values):
     z, unflat = ravel_pytree(unconstrain(problem.sites(), values))[0], unflatten(problem.sites())
     gradient = jax.grad(lambda z: potential(problem, unflat(z)))
     benchmark(repeated(lambda z, _: z - 1e-9 * gradient(z), z))
+
+
+SIZES = [(1000, 1, 30), (1000, 2, 30), (2500, 2, 100), (5000, 2, 70), (20_000, 1, 30), (20_000, 5, 30), (62_500, 2, 20)]
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [*SIZES, (100_000, 2, 10)])
+def test_gradient_by_size(benchmark, n, d, k, x64):
+    """Nanoseconds for each unit of n k (k + 150), by which `posterior.choice` tells what takes hours."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(size=(n, d))
+    problem = bind_table(bs.SplatModel(k), x, np.sin(20 * x).sum(1) + 0.05 * rng.normal(size=n)).problem
+    values, gradient = draw(problem.sites(), jax.random.key(1)), jax.jit(jax.value_and_grad(problem.log_joint))
+    jax.block_until_ready(gradient(values))
+    benchmark(lambda: jax.block_until_ready(gradient(values)))
+    benchmark.extra_info["ns_per_unit"] = 1e9 * benchmark.stats["median"] / (n * k * (k + 150))
 
 
 @pytest.mark.parametrize("pool", [16, Settings().pool, 64])

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from endurance.journals import killed
-from posterior.problems import problem_of, thinned
+from posterior.problems import from_prior, problem_of, thinned
 from scipy.special import logsumexp
 from statistical import P_VALUE, mean_p_value
 
@@ -41,14 +41,7 @@ def statistics(problem, values):
 @pytest.fixture(scope="module")
 def brute(problem):
     """Log evidence and means by importance sampling from the prior, with their standard errors."""
-
-    def one(key):
-        values = draw(problem.sites(), key)
-        return problem.log_likelihood(values), statistics(problem, values)
-
-    with jax.enable_x64(True):
-        keys = jax.random.split(jax.random.key(0), BRUTE)
-        log_weights, found = jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(keys))
+    log_weights, found = from_prior(problem, statistics, BRUTE)
     weights = np.exp(log_weights - logsumexp(log_weights))
     mean = weights @ found
     error = np.sqrt((weights**2) @ (found - mean) ** 2)

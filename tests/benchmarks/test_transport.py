@@ -1,8 +1,8 @@
-"""Time of one step of the flow's transport on one core: `taskset -c 0 uv run pytest tests/benchmarks -o addopts=""`.
+"""Time of eleven steps of the flow's transport: `taskset -c 0 uv run pytest tests/benchmarks -o addopts=""`.
 
-Floors at 1.05e9 exponentials and 1.1e11 flops a second (half of docs/paper/cost.md): five sets of n k exponentials,
-four products of features, 2 n r^2 flops each, and of their derivatives along the c coordinates of k particles
-2 n (c k) (c k + r). That is 0.06 ms (n = 200, d = 1, k = 30), 0.7 ms (1000, 2, 30) and 11.4 ms (4000, 2, 64).
+Floors of one step on one core at 1.05e9 exponentials and 1.1e11 flops a second (half of docs/paper/cost.md): five sets
+of n k exponentials, four products of features, 2 n r^2 flops each, and of their derivatives along the c coordinates of
+k particles 2 n (c k) (c k + r). That is 0.06 ms (n = 200, d = 1, k = 30), 0.7 ms (1000, 2, 30) and 11.4 ms (4000, 2, 64).
 """
 
 import equinox as eqx
@@ -18,7 +18,7 @@ from bayesplat.flow import transport
 from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.step import State, fill
 
-STEPS = 10
+STEPS = 10  # after the first
 CASES = {"small": (200, 1, 30), "surface": (1000, 2, 30), "many": (4000, 2, 64)}
 
 
@@ -35,7 +35,7 @@ def start(request, x64):
     return energy, filled.position, filled.live
 
 
-def test_ten_steps(benchmark, start, monkeypatch):
+def test_eleven_steps(benchmark, start, monkeypatch):
     monkeypatch.setattr(transport, "STILL", STEPS + 1)  # no step is saved
     go = eqx.filter_jit(transport.gauss_newton)
     with threadpool_limits(1, "blas"):  # as where starts run

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from posterior.problems import problem_of, thinned
 from scipy import special, stats
-from statistical import P_VALUE, mean_p_value
+from statistical import P_VALUE, batch_means, mean_p_value
 
 from bayesplat.posterior import nuts
 from bayesplat.posterior.program import potential
@@ -62,12 +62,6 @@ def plain(problem):
             return statistics(problem, values), on.log_rest(values)
 
         return jax.tree.map(np.asarray, jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), 200_000)))
-
-
-def batch_means(found, length=100):
-    """Means over stretches far longer than the sampler's memory: nearly independent."""
-    chains, draws, q = found.shape
-    return found.reshape(chains * draws // length, length, q).mean(1)
 
 
 @pytest.fixture(scope="module")

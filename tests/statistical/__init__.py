@@ -15,6 +15,12 @@ def mean_p_value(draws, expected, error=0.0):
     return np.min(p) * np.size(p)
 
 
+def batch_means(found, length=100):
+    """Means over stretches far longer than the sampler's memory: nearly independent."""
+    chains, draws, q = found.shape
+    return found.reshape(chains * draws // length, length, q).mean(1)
+
+
 def share_p_value(inside, expected):
     """P-value of the share of True in `inside` (s, ...) against `expected`; Bonferroni over entries."""
     inside = np.asarray(inside)

@@ -2,7 +2,7 @@
 
 Floors of one step on one core at 1.05e9 exponentials and 1.1e11 flops a second (half of docs/paper/cost.md): five sets
 of n k exponentials, four products of features, 2 n r^2 flops each, and of their derivatives along the c coordinates of
-k particles 2 n (c k) (c k + r). That is 0.06 ms (n = 200, d = 1, k = 30), 0.7 ms (1000, 2, 30) and 11.4 ms (4000, 2, 64).
+k particles 2 n (c k) (c k + r): 0.06 ms (n = 200, d = 1, k = 30), 0.7 ms (1000, 2, 30) and 11.4 ms (4000, 2, 64).
 """
 
 import equinox as eqx

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from bayesplat import devices
+
 LONG = ("tests/test_regression.py", "commands", "tests/test_examples.py", "tests/posterior/test_teleport.py")
 """Groups of tests that take longest: they come first, so that no worker is left alone with one at the end."""
 
@@ -51,6 +53,12 @@ def pytest_xdist_make_scheduler(config, log):
 
     config.option.loadscopereorder = False
     return ByGroup(config, log)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room():
+    """Begin each file with memory maps to spare: a worker that ran out of them would die in the middle of it."""
+    devices.make_room()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """One start of the flow on its way down: moves tried in turn, room that grows, records to go on from, and its end.
 
 The number of splats is grown: a start works with room for a few, drops those that do not earn their place, and makes
-room for more only while all of them do.
+room for more only while all of them do. Dead splats cost as much as live ones: where that is much, their room goes too.
 """
 
 import threading
@@ -18,8 +18,9 @@ from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
+from bayesplat.flow.birth_death import CLEARED
 from bayesplat.flow.energy import Energy
-from bayesplat.flow.position import resized
+from bayesplat.flow.position import packed, particles, resized
 from bayesplat.flow.step import (
     BIRTH,
     CLEARING,
@@ -46,6 +47,9 @@ RECORD_EVERY = 2.0
 
 WIDER = 4
 """By how much the room for splats grows when all of them earn their place."""
+
+DEAR = 10**7
+"""Products of a transport step, n (coordinates)^2, from which dead splats cost a fit more than compiling for fewer."""
 
 
 class Run(NamedTuple):
@@ -155,6 +159,7 @@ class Descent:
 
     def _begun(self) -> State:
         if self.state is not None:
+            self._pack()
             return self.state
         room = min(self.k, self.settings.room)
         nothing = np.asarray(np.inf, self.energy.problem.x.dtype)
@@ -193,6 +198,8 @@ class Descent:
         better = self._try(new)
         refused, turn = 0 if better else refused + 1, turn + (not dropping)
         self.set(moves=moves + 1, refused=refused, turn=turn, dropping=better and move == DEATH)
+        if dropping and not self.at.dropping:
+            self._pack()
 
     def _next(self, turn: int) -> tuple[str, ...]:
         """The move of this turn, or the next one that there are splats and slots for."""
@@ -211,6 +218,16 @@ class Descent:
         if not self.at.trial or len(history) <= STALLED:
             return False
         return history[-1 - STALLED] - history[-1] < self.energy.standstill
+
+    def _pack(self) -> None:
+        """Keep room for the live splats and as many as a clearing may add, where less room saves much."""
+        assert self.state is not None
+        live, turns = np.asarray(self.state.live), len(self.energy.problem.spec.mother.kinds)
+        most = max(int(np.sum(live[kind::turns])) for kind in range(turns))
+        room = 1 << (turns * (most + CLEARED[1]) - 1).bit_length()  # powers of two: few sizes to compile for
+        products = self.energy.problem.x.shape[0] * transport.coordinates(self.energy, live.size) ** 2
+        if 2 * room <= live.size and products > DEAR:
+            self.state = _picked(self.state, packed(live, turns)[:room])
 
     def _widen(self) -> bool:
         """Make room for more splats and fill it, if all slots of a mother are taken and that lowers the energy."""
@@ -274,3 +291,9 @@ def _resized(state: State, k: int) -> State:
     """The state with room for k splats, the new ones dead."""
     live = np.concatenate([state.live, np.zeros(k - state.live.size, bool)])
     return state._replace(position=resized(state.position, k), live=live)
+
+
+def _picked(state: State, slots: np.ndarray) -> State:
+    """The state with some of its splats."""
+    few = {name: leaf[slots] for name, leaf in particles(state.position)._asdict().items()}
+    return state._replace(position=state.position._replace(**few), live=state.live[slots])

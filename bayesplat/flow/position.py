@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.model import Problem
@@ -85,3 +85,11 @@ def resized(position: Position, k: int) -> Position:
     extra = k - position.centre.shape[0]
     grown = Particles(*(np.concatenate([leaf, np.repeat(leaf[-1:], extra, 0)]) for leaf in particles(position)))
     return position._replace(**grown._asdict())
+
+
+def packed(live: Bool[np.ndarray, " k"], turns: int) -> Int[np.ndarray, " k"]:
+    """Order of the slots in which live splats come first, each in a slot of its own mother (its index mod `turns`)."""
+    order = np.arange(live.size)
+    for kind in range(turns):
+        order[kind::turns] = order[kind::turns][np.argsort(~live[kind::turns], kind="stable")]
+    return order

@@ -42,10 +42,14 @@ AHEAD, SLIGHT = 0.1, 0.75
 
 def choose(energy: Energy, k: int) -> str:
     """Name of the transport for k particles: "gauss-newton" or "lbfgs"."""
-    n, d = energy.problem.x.shape
-    coordinates = k * (len(energy.problem.spec.scale_family.directions(d)) + d)
-    fits = coordinates <= MOST_COORDINATES and n * coordinates <= MOST_ENTRIES
+    c = coordinates(energy, k)
+    fits = c <= MOST_COORDINATES and energy.problem.x.shape[0] * c <= MOST_ENTRIES
     return "gauss-newton" if fits else "lbfgs"
+
+
+def coordinates(energy: Energy, k: int) -> int:
+    """Number of coordinates along the frames of k particles, live or not."""
+    return k * (len(energy.problem.spec.scale_family.directions(energy.problem.d)) + energy.problem.d)
 
 
 def transport(

@@ -34,3 +34,21 @@ def energy_of(y, **parts):
     """The flow's default energy of standardised data."""
     with inference():
         return neg_log_evidence(problem_of(y, **parts))
+
+
+def fitted(energy, done):
+    """Values of the point fit at the data, by NumPy."""
+    at = done.state.position
+    length = np.exp(at.excess[:, 0]) + 0.25 * float(jnp.minimum(energy.problem.spacing, energy.problem.grid))
+    columns = np.exp(-0.5 * ((X - at.centre[:, 0]) / length) ** 2)
+    return columns @ done.amplitude + done.trend[0]
+
+
+def rms(values):
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def misfit(energy, done, *places):
+    """Root mean square distance of a point fit from the truth, in sds of the noise."""
+    y = bumps(*places)
+    return rms(y.mean() + y.std() * fitted(energy, done) - bumps(*places, noise=0.0)) / NOISE

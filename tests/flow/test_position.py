@@ -13,6 +13,7 @@ from bayesplat.flow.position import (
     Particles,
     frame,
     geometry,
+    packed,
     particles,
     prior_precision,
     resized,
@@ -107,3 +108,11 @@ def test_more_room_keeps_every_splat_and_repeats_the_last(position):
     jax.tree.map(np.testing.assert_array_equal, tuple(wide[3:]), tuple(position[3:]))
     jax.tree.map(np.testing.assert_array_equal, resized(position, K), position)
     assert all(a.dtype == b.dtype for a, b in zip(jax.tree.leaves(wide), jax.tree.leaves(position), strict=True))
+
+
+ORDERS = [([0, 1, 0, 1, 1], 1, [1, 3, 4, 0, 2]), ([0, 0, 1, 1, 1], 2, [2, 3, 4, 1, 0]), ([1, 1, 1], 3, [0, 1, 2])]
+
+
+@pytest.mark.parametrize(("live", "turns", "order"), ORDERS, ids=["one mother", "two", "three"])
+def test_live_splats_come_first_under_their_own_mothers(live, turns, order):
+    np.testing.assert_array_equal(packed(np.array(live, bool), turns), order)

@@ -26,28 +26,10 @@ from bayesplat.flow.step import State
 from bayesplat.priors import R2D2, RegularizedHorseshoe
 from bayesplat.scaling import Scaling
 from bayesplat.tables import Data
-from tests.flow.bumps import NOISE, SETTINGS, WIDTH, K, N, X, bumps, energy_of, problem_of
+from tests.flow.bumps import SETTINGS, WIDTH, K, N, X, bumps, fitted, misfit, problem_of, rms
 
 ENDLESS = SETTINGS._replace(trial=10_000, rounds=10_000, patience=10_000)
 SCALING = Scaling(np.array([-3.0]), np.array([20.0]), 7.0, 0.5)
-
-
-def fitted(energy, done):
-    """Values of the point fit at the data, by NumPy."""
-    at = done.state.position
-    length = np.exp(at.excess[:, 0]) + 0.25 * float(jnp.minimum(energy.problem.spacing, energy.problem.grid))
-    columns = np.exp(-0.5 * ((X - at.centre[:, 0]) / length) ** 2)
-    return columns @ done.amplitude + done.trend[0]
-
-
-def rms(values):
-    return float(np.sqrt(np.mean(values**2)))
-
-
-def misfit(energy, done, *places):
-    """Root mean square distance of a point fit from the truth, in sds of the noise."""
-    y = bumps(*places)
-    return rms(y.mean() + y.std() * fitted(energy, done) - bumps(*places, noise=0.0)) / NOISE
 
 
 def falls(history):
@@ -189,16 +171,7 @@ def test_all_amplitude_priors_share_the_compiled_flow(flows, compiled, prior):
     assert compiled - before == {}
 
 
-# ---------------------------------------------------------------- room, stopping, going on
-
-
-def test_room_grows_while_every_splat_earns_its_place():
-    energy = energy_of(bumps(0.12, 0.37, 0.62, 0.87))
-    with inference():
-        done = run.run_flow(energy, jax.random.key(0), 1, SETTINGS._replace(room=2, rounds=60))[0]
-    assert done.alive.max() > 2
-    assert done.state.live.sum() == 4
-    assert misfit(energy, done, 0.12, 0.37, 0.62, 0.87) < 1.0
+# ---------------------------------------------------------------- stopping, going on
 
 
 def test_a_flow_goes_on_where_it_was_left(flows):

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from posterior.problems import from_prior, problem_of
-from scipy import special
-from statistical import P_VALUE, batch_means, mean_p_value
+from statistical import P_VALUE, batch_means, expectation, mean_p_value
 
 from bayesplat import collapsed
 from bayesplat.posterior import nuts, smc
@@ -37,11 +36,7 @@ def statistics(problem, values):
 @pytest.fixture(scope="module")
 def brute(problem):
     """Expectations of the statistics by importance sampling from the prior, and their standard errors."""
-    log_weights, found = from_prior(problem, statistics, BRUTE)
-    weights = special.softmax(log_weights)
-    assert 1 / np.sum(weights**2) > 1000  # or the reference is no reference
-    mean = weights @ found
-    error = np.sqrt(weights**2 @ (found - mean) ** 2)
+    mean, error = expectation(*from_prior(problem, statistics, BRUTE))
     left, right = mean[:2]
     assert left + right > 0.8  # two modes,
     assert right - left > 20 * error[:2].max()  # and not halves

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from endurance.journals import killed
 from posterior.problems import from_prior, problem_of, thinned
-from scipy.special import logsumexp
-from statistical import P_VALUE, mean_p_value
+from scipy import special
+from statistical import P_VALUE, expectation, mean_p_value
 
 from bayesplat import collapsed
 from bayesplat.checkpoint import NO_JOURNAL, Folder
@@ -42,11 +42,9 @@ def statistics(problem, values):
 def brute(problem):
     """Log evidence and means by importance sampling from the prior, with their standard errors."""
     log_weights, found = from_prior(problem, statistics, BRUTE)
-    weights = np.exp(log_weights - logsumexp(log_weights))
-    mean = weights @ found
-    error = np.sqrt((weights**2) @ (found - mean) ** 2)
-    relative = weights * BRUTE
-    return logsumexp(log_weights) - np.log(BRUTE), relative.std() / np.sqrt(BRUTE), mean, error
+    relative = special.softmax(log_weights) * BRUTE
+    log_evidence = special.logsumexp(log_weights) - np.log(BRUTE)
+    return log_evidence, relative.std() / np.sqrt(BRUTE), *expectation(log_weights, found)
 
 
 def run(problem):

@@ -1,7 +1,7 @@
 """What statistical tests share: seeds are fixed, there is one bound on p-values, and every test has a planted fault."""
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 P_VALUE = 1e-4
 """A check passes while its p-value stays above this, and must fall below it once a fault is planted."""
@@ -19,6 +19,14 @@ def batch_means(found, length=100):
     """Means over stretches far longer than the sampler's memory: nearly independent."""
     chains, draws, q = found.shape
     return found.reshape(chains * draws // length, length, q).mean(1)
+
+
+def expectation(log_weights, found):
+    """Means (q,) of found (s, q) under weights (s,), and their standard errors; not from a handful of draws."""
+    weights = special.softmax(log_weights)
+    assert 1 / np.sum(weights**2) > 1000  # or the reference is no reference
+    mean = weights @ found
+    return mean, np.sqrt(weights**2 @ (found - mean) ** 2)
 
 
 def share_p_value(inside, expected):

@@ -20,7 +20,7 @@ from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
 from bayesplat.flow.birth_death import CLEARED
 from bayesplat.flow.energy import Energy
-from bayesplat.flow.position import packed, particles, resized
+from bayesplat.flow.position import packed, picked, resized
 from bayesplat.flow.step import (
     BIRTH,
     CLEARING,
@@ -227,7 +227,8 @@ class Descent:
         room = 1 << (turns * (most + CLEARED[1]) - 1).bit_length()  # powers of two: few sizes to compile for
         products = self.energy.problem.x.shape[0] * transport.coordinates(self.energy, live.size) ** 2
         if 2 * room <= live.size and products > DEAR:
-            self.state = _picked(self.state, packed(live, turns)[:room])
+            slots = packed(live, turns)[:room]
+            self.state = self.state._replace(position=picked(self.state.position, slots), live=live[slots])
 
     def _widen(self) -> bool:
         """Make room for more splats and fill it, if all slots of a mother are taken and that lowers the energy."""
@@ -291,9 +292,3 @@ def _resized(state: State, k: int) -> State:
     """The state with room for k splats, the new ones dead."""
     live = np.concatenate([state.live, np.zeros(k - state.live.size, bool)])
     return state._replace(position=resized(state.position, k), live=live)
-
-
-def _picked(state: State, slots: np.ndarray) -> State:
-    """The state with some of its splats."""
-    few = {name: leaf[slots] for name, leaf in particles(state.position)._asdict().items()}
-    return state._replace(position=state.position._replace(**few), live=state.live[slots])

@@ -82,9 +82,13 @@ def put(position: Position, slot: Int[AnyArray, ""], one: Particles) -> Position
 
 def resized(position: Position, k: int) -> Position:
     """The position with room for k >= its own number of particles; the new ones repeat the last."""
-    extra = k - position.centre.shape[0]
-    grown = Particles(*(np.concatenate([leaf, np.repeat(leaf[-1:], extra, 0)]) for leaf in particles(position)))
-    return position._replace(**grown._asdict())
+    return picked(position, np.minimum(np.arange(k), position.centre.shape[0] - 1))
+
+
+def picked(position: Position, slots: Int[np.ndarray, " k"]) -> Position:
+    """The position with the particles of these slots, in this order."""
+    some = Particles(*(np.asarray(leaf)[slots] for leaf in particles(position)))
+    return position._replace(**some._asdict())
 
 
 def packed(live: Bool[np.ndarray, " k"], turns: int) -> Int[np.ndarray, " k"]:

@@ -39,6 +39,11 @@ class _Narrow:
 _narrow = _Narrow()
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return getattr(os, "process_cpu_count", os.cpu_count)() or 1  # the former from Python 3.13 on
+
+
 def run_all(
     job: Callable[[int, threading.Event], None],
     count: int,
@@ -63,7 +68,7 @@ def run_all(
                 stop.set()
                 raise
 
-    with _narrow, ThreadPoolExecutor(min(count, os.cpu_count() or 1)) as pool:
+    with _narrow, ThreadPoolExecutor(min(count, cores())) as pool:
         futures = [pool.submit(guarded, i) for i in range(count)]
         try:
             while wait(futures, interval).not_done:
@@ -80,11 +85,16 @@ def run_all(
 @contextmanager
 def meanwhile[T](job: Callable[[], T]) -> Iterator[Future[T]]:
     """A job on a thread of its own while the block runs, in float64 and on the device of the thread that calls this."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(as_here(job))
+
+
+def as_here[T](job: Callable[[], T]) -> Callable[[], T]:
+    """The job for another thread, in float64 and on the device of the thread that calls this."""
     device = jax.config.jax_default_device
 
     def guarded() -> T:
         with inference(device):
             return job()
 
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(guarded)
+    return guarded

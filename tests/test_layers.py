@@ -16,7 +16,7 @@ import pytest
 LAYERS = {
     0: ["_typing", "_checks", "_lazy", "devices", "progress"],
     1: ["atomic", "mothers", "scales", "scaling", "symptoms", "tables", "threads"],
-    2: ["checkpoint", "measure"],
+    2: ["checkpoint", "measure", "prefetch"],
     3: ["evaluate", "trend"],
     4: ["priors", "likelihoods", "operators"],
     5: ["blocks", "collapsed", "model", "specification"],

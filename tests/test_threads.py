@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from bayesplat import threads
 from bayesplat.threads import meanwhile, run_all
 
 
@@ -65,7 +66,7 @@ def test_a_failing_job_stops_the_others_and_its_error_is_raised():
 
 
 def test_more_jobs_than_processors_wait_their_turn(monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr(threads, "cores", lambda: 1)
     running, most = [], []
 
     def job(i, stop):

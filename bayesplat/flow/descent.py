@@ -4,8 +4,9 @@ The number of splats is grown: a start works with room for a few, drops those th
 room for more only while all of them do. Dead splats cost as much as live ones: where that is much, their room goes too.
 """
 
-import threading
 import time
+from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -21,24 +22,9 @@ from bayesplat.flow import reaction, start, transport
 from bayesplat.flow.birth_death import CLEARED
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import packed, picked, resized
-from bayesplat.flow.step import (
-    BIRTH,
-    CLEARING,
-    CYCLE,
-    DEATH,
-    FEWEST,
-    SLIDE,
-    SPLIT,
-    STALLED,
-    Settings,
-    State,
-    advance,
-    certify,
-    excursion,
-    fill,
-)
-
-BUDGET_SPENT = "the budget of moves is spent; fit again with `start=` this fit if the energy was still falling"
+from bayesplat.flow.step import BIRTH, CLEARING, SLIDE, Settings, State, advance, certify, excursion, fill
+from bayesplat.flow.turn import BUDGET_SPENT, Standing, Turn, due
+from bayesplat.prefetch import Cores, Series
 
 INTERRUPTED = "interrupted; this is the best so far"
 
@@ -71,31 +57,24 @@ class Run(NamedTuple):
         return float(self.certificates[-1])
 
 
-class Standing(NamedTuple):
-    """Where a start stands besides its state; a record of both is all that it needs to go on to the same end."""
-
-    history: list[float]  # energy after the start and everything tried since
-    alive: list[int]  # live splats then
-    certificates: list[float]  # then; NaN but before births and at the end
-    moves: int = 0
-    refused: int = 0  # moves refused in a row
-    turn: int = 0  # in the cycle of moves
-    dropping: bool = True  # splats, as long as some can be spared
-    trial: int = 0  # length of the history at the end of the trial; 0 before
-    reason: str = BUDGET_SPENT
-    seconds: float = 0.0
-
-
 _masses = eqx.filter_jit(reaction.exact)
 _nothing = jit_once(lambda energy, room: energy.start(room))
 _begin = {name: eqx.filter_jit(getattr(start, name)) for name in ("grid", "random")}
 
 
+class Outcome(NamedTuple):
+    """What a move comes to."""
+
+    state: State | None  # the lower one; None if interrupted
+    certificate: float  # before it, if it is a birth
+
+
 class Descent:
     """One start of the flow on its way."""
 
-    def __init__(self, energy: Energy, settings: Settings, key: Key, temperature: float) -> None:
+    def __init__(self, energy: Energy, settings: Settings, key: Key, temperature: float, cores: Cores) -> None:
         self.energy, self.settings, self.key, self.temperature = energy, settings, key, temperature
+        self.cores = cores
         self.state: State | None = None
         self.at = Standing([], [], [])
         self.journal, self.name, self.recorded = NO_JOURNAL, "flow", time.perf_counter()
@@ -145,7 +124,7 @@ class Descent:
         self.journal.record(self.name, (self.state, self.at._replace(**lists)))
         self.recorded = time.perf_counter()
 
-    def run(self, rounds: int, stop: threading.Event) -> None:
+    def run(self, rounds: int, stop: Event) -> None:
         """Start if that is still to do, then move until nothing helps, so many moves at most in all."""
         began = time.perf_counter()
         if not self.at.history:
@@ -169,55 +148,60 @@ class Descent:
         state = State(place, np.ones(room, bool), nothing)
         return advance(self.energy, self.settings, state, (), self._next_key(), self.settings.first_steps)
 
-    def _moves(self, rounds: int, stop: threading.Event) -> str:
+    def _moves(self, rounds: int, stop: Event) -> str:
         """Try moves until patience or budget is spent; the reason in words."""
-        while self.at.moves < rounds:
-            if stop.is_set():
-                return INTERRUPTED
-            self._move(stop)
-            if self.at.refused >= self.settings.patience:
-                if not self._widen():
-                    return f"no move lowered the energy in {self.at.refused} tries"
-                self.set(refused=0, dropping=True)
-            if time.perf_counter() - self.recorded > RECORD_EVERY:
-                self._record()
+
+        def compute(turn: Turn, vain: Callable[[], bool]) -> Outcome:
+            return self._outcome(turn, lambda: stop.is_set() or vain())
+
+        with self.cores.series(compute) as series:
+            while self.at.moves < rounds:
+                if stop.is_set():
+                    return INTERRUPTED
+                self._move(series, rounds)
+                if self.at.refused >= self.settings.patience:
+                    if not self._widen():
+                        return f"no move lowered the energy in {self.at.refused} tries"
+                    self.set(refused=0, dropping=True)
+                if time.perf_counter() - self.recorded > RECORD_EVERY:
+                    self._record()
         return BUDGET_SPENT
 
-    def _move(self, stop: threading.Event) -> None:
+    def _move(self, series: Series[Turn, Outcome], rounds: int) -> None:
+        """Try the move that is due."""
         assert self.state is not None
-        moves, refused, turn, dropping = self.at.moves, self.at.refused, self.at.turn, self.at.dropping
-        move = DEATH if dropping else self._next(turn)
-        if move == BIRTH:
-            self.at.certificates[-1] = self._certificate()
-        if move == CLEARING:
-            new = excursion(self.energy, self.settings, self.state, self._next_key(), stop.is_set)
-        else:
-            new = self._advanced(move, self.settings.steps)
+        move, dropping = due(self.energy, self.state, self.at).move, self.at.dropping
+        new, certificate = series.result(self._turns(self.state, rounds))
         if new is None:
             return  # as if it had not begun: a run that goes on begins it again
+        self.at.certificates[-1] = certificate if move == BIRTH else self.at.certificates[-1]
         better = self._try(new)
-        refused, turn = 0 if better else refused + 1, turn + (not dropping)
-        self.set(moves=moves + 1, refused=refused, turn=turn, dropping=better and move == DEATH)
+        self.at = self.at.moved(better, move)
+        if better:
+            series.changed()
         if dropping and not self.at.dropping:
             self._pack()
 
-    def _next(self, turn: int) -> tuple[str, ...]:
-        """The move of this turn, or the next one that there are splats and slots for."""
-        assert self.state is not None
-        live = int(np.sum(self.state.live))
-        crowded = live == self.state.live.size
-        able = [m for m in CYCLE if live >= FEWEST.get(m, 0) and not (crowded and m in (BIRTH, SPLIT))]
-        able = able if self._edges else [m for m in able if m != SLIDE]
-        able = able if self._stalled else [m for m in able if m != CLEARING]
-        return able[turn % len(able)]
+    def _turns(self, state: State, rounds: int) -> Iterator[Turn]:
+        """The move that is due, and those after it for as long as none lowers the energy."""
+        at = self.at
+        while at.moves < rounds and at.refused < self.settings.patience:
+            turn = due(self.energy, state, at)
+            yield turn
+            if at.dropping:
+                return  # room may go then
+            at = at.noted(at.history[-1], at.alive[-1]).moved(False, turn.move)
 
-    @property
-    def _stalled(self) -> bool:
-        """Whether the trial is over and the last few moves gained next to nothing: time for a clearing."""
-        history = self.at.history
-        if not self.at.trial or len(history) <= STALLED:
-            return False
-        return history[-1 - STALLED] - history[-1] < self.energy.standstill
+    def _outcome(self, turn: Turn, interrupted: Callable[[], bool]) -> Outcome:
+        """What a move comes to."""
+        key, certificate = jax.random.fold_in(self.key, turn.number), np.nan
+        if turn.move == BIRTH:
+            certificate = self._certificate(turn.state)
+        if turn.move == CLEARING:
+            new = excursion(self.energy, self.settings, turn.state, key, interrupted)
+        else:
+            new = advance(self.energy, self.settings, turn.state, turn.move, key, self.settings.steps)
+        return Outcome(jax.block_until_ready(new), certificate)
 
     def _pack(self) -> None:
         """Keep room for the live splats and as many as a clearing may add, where less room saves much."""
@@ -244,14 +228,9 @@ class Descent:
         filled = fill(self.energy, state, self._next_key(), jnp.asarray(self.temperature))
         return advance(self.energy, self.settings, filled, self._edges, self._next_key(), self.settings.first_steps)
 
-    def _advanced(self, moves: tuple[str, ...], steps: int) -> State:
-        assert self.state is not None
-        return advance(self.energy, self.settings, self.state, moves, self._next_key(), steps)
-
-    def _certificate(self) -> float:
+    def _certificate(self, state: State) -> float:
         """By how much one more splat could lower the energy, at most."""
-        assert self.state is not None
-        return float(np.max(certify(self.energy, self.state.position, self.state.live, self.key).gain))
+        return float(np.max(certify(self.energy, state.position, state.live, self.key).gain))
 
     def _next_key(self) -> Key:
         return jax.random.fold_in(self.key, len(self.at.history))
@@ -261,19 +240,18 @@ class Descent:
         better = self.state is None or float(new.energy) < float(self.state.energy)
         self.state = new if better else self.state
         assert self.state is not None
-        self.at.history.append(float(self.state.energy))
-        self.at.alive.append(int(np.sum(self.state.live)))
-        self.at.certificates.append(np.nan)
+        self.at = self.at.noted(float(self.state.energy), int(np.sum(self.state.live)))
         return better
 
     def end(self) -> Run:
         """The last transport, and what there is then."""
         assert self.state is not None
         began = time.perf_counter()
-        self._try(self._advanced(self._edges, self.settings.last_steps))
+        key, steps = self._next_key(), self.settings.last_steps
+        self._try(advance(self.energy, self.settings, self.state, self._edges, key, steps))
         position, live = self.state.position, self.state.live
         amplitude, trend = _masses(self.energy, position, live)
-        self.at.certificates[-1] = self._certificate()
+        self.at.certificates[-1] = self._certificate(self.state)
         k, state = self.k, _resized(self.state, self.k)
         return Run(
             jax.tree.map(np.asarray, state),

@@ -10,9 +10,11 @@ import numpy as np
 
 from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
-from bayesplat.flow.descent import BUDGET_SPENT, INTERRUPTED, Descent, Run
+from bayesplat.flow.descent import INTERRUPTED, Descent, Run
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.step import Settings
+from bayesplat.flow.turn import BUDGET_SPENT
+from bayesplat.prefetch import Cores
 from bayesplat.threads import run_all
 
 EQUAL = 10.0
@@ -44,7 +46,8 @@ def run_flow(
     """
     temperatures = np.linspace(0.0, 1.0, starts)
     keys = jax.random.split(key, starts)
-    flows = [Descent(energy, settings, key, float(t)) for key, t in zip(keys, temperatures, strict=True)]
+    cores = Cores()
+    flows = [Descent(energy, settings, key, float(t), cores) for key, t in zip(keys, temperatures, strict=True)]
     for flow, earlier in zip(flows, resume, strict=False):
         flow.state = jax.tree.map(jnp.asarray, earlier.state)
     for i, flow in enumerate(flows):

@@ -48,6 +48,7 @@ def compiled():
 
 @pytest.fixture(scope="session")
 def flows(compiled):
+    jax.clear_caches()  # whatever other tests compiled
     first, second = energy_of(bumps(0.25, 0.7)), energy_of(bumps(0.4, 0.85))
     runs, counts = [], []
     for energy in (first, second):

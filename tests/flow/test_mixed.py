@@ -8,7 +8,7 @@ import pytest
 
 from bayesplat.devices import inference
 from bayesplat.evaluate import heights
-from bayesplat.flow import birth_death, descent, run, step
+from bayesplat.flow import birth_death, run, step, turn
 from bayesplat.flow.certificate import Candidates, free_slot, ladder_birth
 from bayesplat.flow.chain_start import chain_start
 from bayesplat.flow.evidence import neg_log_evidence
@@ -73,7 +73,7 @@ def test_a_chain_starts_at_the_fit_with_every_splat_under_its_mother(mixed):
 def test_excursions_leave_what_no_single_move_leaves(monkeypatch):
     """Gaussians take part in the jump, and boxes in the wave: several splats have to change at once."""
     energy, _ = energy_of(Mixed((Gaussian(), Box(64))), seed=1)
-    monkeypatch.setattr(descent, "CYCLE", tuple(move for move in step.CYCLE if move != step.CLEARING))
+    monkeypatch.setattr(turn, "CYCLE", tuple(move for move in step.CYCLE if move != step.CLEARING))
     done = run.run_flow(energy, jax.random.key(0), 1, SETTINGS)[0]
     assert "no move lowered the energy" in done.reason
     states = [jax.tree.map(jnp.asarray, done.state)]

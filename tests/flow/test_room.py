@@ -11,6 +11,7 @@ from bayesplat.devices import inference
 from bayesplat.flow import descent, run
 from bayesplat.flow.step import State
 from bayesplat.mothers import Box, Gaussian, Mixed
+from bayesplat.prefetch import Cores
 from tests.flow.bumps import SETTINGS, bumps, energy_of, misfit
 
 PLACES, WIDE = (0.25, 0.7), 32
@@ -83,7 +84,7 @@ def test_a_start_with_less_room_is_the_same_function(case, monkeypatch):
         at = energy.start(WIDE)
         at = at._replace(centre=jnp.linspace(0.1, 0.9, WIDE)[:, None])
         value = energy.value(at, live)
-        start = descent.Descent(energy, SETTINGS, jax.random.key(0), 0.0)
+        start = descent.Descent(energy, SETTINGS, jax.random.key(0), 0.0, Cores())
         start.state = State(at, live, value)
         start.run(0, threading.Event())
         assert start.state.live.size == room

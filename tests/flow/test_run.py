@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from endurance.journals import killed
 
-from bayesplat import symptoms
+from bayesplat import prefetch, symptoms, threads
 from bayesplat._checks import BayesplatError
 from bayesplat.checkpoint import NO_JOURNAL, Folder
 from bayesplat.devices import inference
-from bayesplat.flow import birth_death, certificate, descent, run, step
+from bayesplat.flow import birth_death, certificate, descent, run, step, turn
 from bayesplat.flow.certificate import Candidates
 from bayesplat.flow.chain_start import chain_start
 from bayesplat.flow.evidence import neg_log_evidence
@@ -23,10 +23,12 @@ from bayesplat.flow.joint import squared_error
 from bayesplat.flow.position import Particles, geometry, particles
 from bayesplat.flow.result import point_fit
 from bayesplat.flow.step import State
+from bayesplat.flow.turn import Standing, due
+from bayesplat.prefetch import Cores
 from bayesplat.priors import R2D2, RegularizedHorseshoe
 from bayesplat.scaling import Scaling
 from bayesplat.tables import Data
-from tests.flow.bumps import SETTINGS, WIDTH, K, N, X, bumps, fitted, misfit, problem_of, rms
+from tests.flow.bumps import SETTINGS, WIDTH, K, N, X, bumps, energy_of, fitted, misfit, problem_of, rms
 
 ENDLESS = SETTINGS._replace(trial=10_000, rounds=10_000, patience=10_000)
 SCALING = Scaling(np.array([-3.0]), np.array([20.0]), 7.0, 0.5)
@@ -171,6 +173,41 @@ def test_all_amplitude_priors_share_the_compiled_flow(flows, compiled, prior):
     assert compiled - before == {}
 
 
+# ---------------------------------------------------------------- cores
+
+
+def on_cores(count, monkeypatch):
+    """The end of one start on so many cores, and how many moves were computed: many lower the energy, many do not."""
+    computed, outcome = [], descent.Descent._outcome
+
+    def counted(self, turn, interrupted):
+        computed.append(turn.number)
+        return outcome(self, turn, interrupted)
+
+    monkeypatch.setattr(descent.Descent, "_outcome", counted)
+    monkeypatch.setattr(prefetch, "cores", lambda: count)
+    with inference():
+        energy = energy_of(bumps(0.12, 0.37, 0.62, 0.87))
+        done = run.run_flow(energy, jax.random.key(0), 1, SETTINGS._replace(begin="random", first_steps=3, steps=3))[0]
+    monkeypatch.setattr(descent.Descent, "_outcome", outcome)
+    return done, len(computed)
+
+
+def test_the_flow_is_the_same_to_the_last_bit_on_any_number_of_cores(monkeypatch):
+    (one, needed), (many, computed) = (on_cores(count, monkeypatch) for count in (1, 4))
+    assert computed > needed
+    same = ("state", "amplitude", "history", "alive", "certificates", "reason")
+    jax.tree.map(np.testing.assert_array_equal, *([getattr(done, name) for name in same] for done in (many, one)))
+
+
+def test_moves_begun_before_another_lowered_the_energy_are_of_no_use(monkeypatch):
+    """Planted fault: they are of the state as it was."""
+    one, _ = on_cores(1, monkeypatch)
+    monkeypatch.setattr(prefetch.Series, "changed", lambda self: None)
+    many, _ = on_cores(4, monkeypatch)
+    assert not np.array_equal(many.history, one.history)
+
+
 # ---------------------------------------------------------------- stopping, going on
 
 
@@ -187,7 +224,7 @@ def test_a_flow_goes_on_where_it_was_left(flows):
 
 def one_run(energy, settings, stop=None):
     with inference():
-        start = descent.Descent(energy, settings, jax.random.key(0), 0.0)
+        start = descent.Descent(energy, settings, jax.random.key(0), 0.0, Cores())
         start.run(settings.rounds, stop or threading.Event())
         return start.end()
 
@@ -223,7 +260,7 @@ def test_an_interrupt_that_no_start_saw_is_told_all_the_same(flows, monkeypatch,
 
 
 def test_starts_that_had_not_begun_at_the_interrupt_never_do(flows, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr(threads, "cores", lambda: 1)
     begun, seen = [], []
     monkeypatch.setattr(descent.Descent, "_begun", _counted(descent.Descent._begun, begun))
 
@@ -345,7 +382,7 @@ def tried(energies, reasons=()):
 
 def standing(history, reason):
     start = object.__new__(descent.Descent)
-    start.at = descent.Standing(history, [], [], reason=reason, trial=len(history))
+    start.at = Standing(history, [], [], reason=reason, trial=len(history))
     return start
 
 
@@ -400,10 +437,9 @@ TURNS = [
 
 def turns(flows, live, history):
     """Moves that have their turn in a start with so many splats that has come this far."""
-    start = descent.Descent(flows.first, SETTINGS, jax.random.key(0), 0.0)
-    start.state = State(flows.runs[0].state.position, np.arange(K) < live, np.zeros(()))
-    start.at = descent.Standing(history, [live] * len(history), [0.0] * len(history), trial=len(history))
-    return {start._next(turn) for turn in range(len(step.CYCLE))}
+    state = State(flows.runs[0].state.position, np.arange(K) < live, np.zeros(()))
+    at = Standing(history, [live] * len(history), [0.0] * len(history), dropping=False, trial=len(history))
+    return {due(flows.first, state, at._replace(turn=turn)).move for turn in range(len(step.CYCLE))}
 
 
 @pytest.mark.parametrize(("live", "expected"), TURNS)
@@ -470,12 +506,14 @@ class Stop(threading.Event):
 
 @pytest.mark.parametrize("after", [0, 2])
 def test_an_excursion_cut_short_is_as_if_not_begun(flows, end, monkeypatch, float64, after):
-    start = descent.Descent(flows.first, SETTINGS, jax.random.key(0), 0.0)
+    monkeypatch.setattr(prefetch, "cores", lambda: 1)
+    start = descent.Descent(flows.first, SETTINGS, jax.random.key(0), 0.0, Cores())
     start.state = State(end.position, np.arange(K) < 4, np.zeros(()))
-    start.at = descent.Standing([9.0] * 6, [4] * 6, [0.0] * 6, dropping=False, trial=6)
-    monkeypatch.setattr(descent, "CYCLE", (step.CLEARING,))
+    start.at = Standing([9.0] * 6, [4] * 6, [0.0] * 6, dropping=False, trial=6)
+    monkeypatch.setattr(turn, "CYCLE", (step.CLEARING,))
     before, stop = copy.deepcopy(start.at), Stop(after)
-    start._move(stop)
+    with start.cores.series(lambda due, vain: start._outcome(due, stop.is_set)) as series:
+        start._move(series, rounds=9)
     assert start.at == before
     assert stop.after == -1
 

@@ -65,8 +65,9 @@ _begin = {name: eqx.filter_jit(getattr(start, name)) for name in ("grid", "rando
 class Outcome(NamedTuple):
     """What a move comes to."""
 
+    move: tuple[str, ...]
     state: State | None  # the lower one; None if interrupted
-    certificate: float  # before it, if it is a birth
+    certificate: float  # before a birth; NaN before any other move
 
 
 class Descent:
@@ -170,11 +171,11 @@ class Descent:
     def _move(self, series: Series[Turn, Outcome], rounds: int) -> None:
         """Try the move that is due."""
         assert self.state is not None
-        move, dropping = due(self.energy, self.state, self.at).move, self.at.dropping
-        new, certificate = series.result(self._turns(self.state, rounds))
+        dropping = self.at.dropping
+        move, new, certificate = series.result(self._turns(self.state, rounds))
         if new is None:
             return  # as if it had not begun: a run that goes on begins it again
-        self.at.certificates[-1] = certificate if move == BIRTH else self.at.certificates[-1]
+        self.at.certificates[-1] = certificate
         better = self._try(new)
         self.at = self.at.moved(better, move)
         if better:
@@ -201,7 +202,7 @@ class Descent:
             new = excursion(self.energy, self.settings, turn.state, key, interrupted)
         else:
             new = advance(self.energy, self.settings, turn.state, turn.move, key, self.settings.steps)
-        return Outcome(jax.block_until_ready(new), certificate)
+        return Outcome(turn.move, jax.block_until_ready(new), certificate)
 
     def _pack(self) -> None:
         """Keep room for the live splats and as many as a clearing may add, where less room saves much."""

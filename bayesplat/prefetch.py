@@ -1,14 +1,16 @@
 """Prefetching (brockwell2006): jobs of a series computed before they are due, on cores that would idle.
 
 While nothing changes it is known which jobs follow, so they need not wait for those before them. Once something does,
-what was begun is in vain. Results are the same, to the last bit, with any number of cores.
+those that were begun are obsolete. What a series finds does not depend on how many cores were lent.
 """
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import islice
-from threading import Event, Semaphore
+from threading import Event, Lock
+
+import jax
 
 from bayesplat.threads import as_here, cores
 
@@ -17,59 +19,99 @@ MOST = 4
 
 
 class Cores:
-    """The cores of this process: whoever works through a series holds one, and those that idle are lent."""
+    """The cores of this process. Whoever works through a series has one; others are lent for what is not yet due."""
 
     def __init__(self) -> None:
-        self.idle = Semaphore(cores())
+        self.lock, self.count = Lock(), cores()
+        self.idle = self.count  # below zero where what is due did not wait for what is not
+        device = jax.config.jax_default_device
+        self.most = MOST if device is None or device.platform == "cpu" else 1  # on one accelerator all would wait
 
     @contextmanager
     def series[Job, Found](self, compute: Callable[[Job, Callable[[], bool]], Found]) -> Iterator["Series[Job, Found]"]:
-        """Hold a core and work through a series; `compute` is told whether its job is in vain, and may end early."""
-        with self.idle, ThreadPoolExecutor(2 * MOST) as pool:  # those in vain may still run
-            series = Series(pool, self.idle, compute)
-            try:
-                yield series
-            finally:
-                series.changed()
+        """Take a core and work through a series; `compute` may ask whether its job is obsolete, and end early."""
+        self.take()
+        try:
+            with ThreadPoolExecutor(self.count + 1) as pool:  # as many as have a core, and what is due
+                series = Series(self, pool, compute)
+                try:
+                    yield series
+                finally:
+                    series.changed()
+        finally:
+            self.give_back()
+
+    def take(self) -> None:
+        """Count one core more as busy."""
+        with self.lock:
+            self.idle -= 1
+
+    def borrow(self) -> bool:
+        """Take a core if one idles."""
+        with self.lock:
+            lent = self.idle > 0
+            self.idle -= lent
+        return lent
+
+    def give_back(self) -> None:
+        """Count one core less as busy."""
+        with self.lock:
+            self.idle += 1
 
 
 class Series[Job, Found]:
     """Jobs that are due one after the other, the next of them perhaps begun."""
 
     def __init__(
-        self, pool: ThreadPoolExecutor, idle: Semaphore, compute: Callable[[Job, Callable[[], bool]], Found]
+        self, cores: Cores, pool: ThreadPoolExecutor, compute: Callable[[Job, Callable[[], bool]], Found]
     ) -> None:
-        self.pool, self.idle, self.compute = pool, idle, compute
-        self.held, self.begun, self.vain = Semaphore(1), list[Future[Found]](), Event()
+        self.cores, self.pool, self.compute = cores, pool, compute
+        self.own = Lock()  # the core that the series has, locked while a job is at work there
+        self.begun, self.obsolete = list[tuple[Future[Found], Callable[[], None]]](), Event()
 
     def result(self, jobs: Iterator[Job]) -> Found:
-        """What the first of these jobs finds; the others are those that follow if it changes nothing."""
-        left = islice(jobs, len(self.begun), MOST)
+        """What the first of these jobs finds; the others are those that follow if it changes nothing.
+
+        Unless something changed they are those of the last call but its first.
+        """
+        left = islice(jobs, len(self.begun), self.cores.most)
         if not self.begun:
-            self._begin(next(left), self._core())
-        following = next(left, None)
-        while not (due := self.begun[0]).done():
-            while following is not None and (core := self._core()):
-                self._begin(following, core)
+            self._begin(next(left), self._core() or self._busy_core())
+        following, (due, _) = next(left, None), self.begun[0]
+        while not due.done():
+            while following is not None and (leave := self._core()):
+                self._begin(following, leave)
                 following = next(left, None)
-            wait([due, *(job for job in self.begun[1:] if not job.done())], return_when=FIRST_COMPLETED)
-        return self.begun.pop(0).result()
+            wait([due, *(job for job, _ in self.begun[1:] if not job.done())], return_when=FIRST_COMPLETED)
+        self.begun.pop(0)
+        return due.result()
 
     def changed(self) -> None:
-        """The jobs that follow are others: those that are begun are in vain."""
-        self.vain.set()
-        for job in self.begun:
-            job.cancel()
-        self.begun, self.vain = [], Event()
+        """Other jobs follow than those that are begun."""
+        self.obsolete.set()
+        for job, leave in self.begun:
+            if job.cancel():
+                leave()
+        self.begun, self.obsolete = [], Event()
 
-    def _core(self) -> Semaphore | None:
-        """The core that the series holds, or else one that idles, if any."""
-        return next((core for core in (self.held, self.idle) if core.acquire(blocking=False)), None)
+    def _core(self) -> Callable[[], None] | None:
+        """Take the core that the series has, or else one that idles, if any; how to leave it."""
+        if self.own.acquire(blocking=False):
+            return self.own.release
+        return self.cores.give_back if self.cores.borrow() else None
 
-    def _begin(self, job: Job, core: Semaphore | None) -> None:
-        """Begin on this core; the first job, on none if one that is in vain has not left yet."""
-        vain = self.vain.is_set
-        future = self.pool.submit(as_here(lambda: self.compute(job, vain)))
-        if core is not None:
-            future.add_done_callback(lambda _: core.release())
-        self.begun.append(future)
+    def _busy_core(self) -> Callable[[], None]:
+        """Share a core with others: what is due never waits for what is obsolete."""
+        self.cores.take()
+        return self.cores.give_back
+
+    def _begin(self, job: Job, leave: Callable[[], None]) -> None:
+        obsolete = self.obsolete.is_set
+
+        def work() -> Found:
+            try:
+                return self.compute(job, obsolete)
+            finally:
+                leave()
+
+        self.begun.append((self.pool.submit(as_here(work)), leave))

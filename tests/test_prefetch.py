@@ -1,5 +1,7 @@
 import threading
+import time
 from itertools import count
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from bayesplat import prefetch
 from bayesplat.prefetch import MOST, Cores
 
-LONG = 10.0
+LONG, GPU = 10.0, SimpleNamespace(platform="gpu")
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ class Watched:
         self.lock, self.running, self.most, self.done = threading.Lock(), 0, 0, []
         self.barrier = threading.Barrier(meet)
 
-    def __call__(self, job, vain):
+    def __call__(self, job, obsolete):
         with self.lock:
             self.running += 1
             self.most = max(self.most, self.running)
@@ -68,31 +70,57 @@ def test_a_core_that_another_series_holds_does_not_idle(on):
         assert alone.result(iter(range(2))) == 0
 
 
-def test_what_was_begun_is_in_vain_once_something_changed(on):
+def test_what_was_begun_is_obsolete_once_something_changed(on):
     told, begun = [], threading.Event()
 
-    def work(job, vain):
+    def work(job, obsolete):
         if job == "next":
             begun.set()
-            while not vain():
-                pass
-            told.append(job)
+            late = time.monotonic() + LONG
+            while not obsolete() and time.monotonic() < late:
+                time.sleep(0.001)
+            told.append((job, obsolete()))
         return begun.wait(LONG) and job
 
     with on(2).series(work) as series:
         assert series.result(iter(["due", "next"])) == "due"
         series.changed()
         assert series.result(iter(["other"])) == "other"
-    assert told == ["next"]
+    assert told == [("next", True)]
+
+
+def test_what_is_due_does_not_wait_for_what_is_obsolete(on):
+    begun, free = threading.Event(), threading.Event()
+
+    def work(job, obsolete):
+        if job == "next":
+            begun.set()
+            assert free.wait(LONG)
+        return begun.wait(LONG) and job
+
+    cores = on(2)
+    with cores.series(work) as series:
+        assert series.result(iter(["due", "next"])) == "due"
+        series.changed()
+        assert series.result(iter(["other", "after"])) == "other"
+        free.set()
+    assert cores.idle == 2
+
+
+def test_nothing_is_begun_ahead_on_an_accelerator(on, monkeypatch):
+    monkeypatch.setattr(prefetch, "jax", SimpleNamespace(config=SimpleNamespace(jax_default_device=GPU)))
+    with on(9).series(Watched()) as series:
+        assert [series.result(count(job)) for job in range(3)] == [0, 1, 4]
+        assert series.begun == []
 
 
 def test_jobs_compute_in_float64(on):
-    with on(2).series(lambda job, vain: jnp.zeros(()).dtype) as series:
+    with on(2).series(lambda job, obsolete: jnp.zeros(()).dtype) as series:
         assert [series.result(count(job)) for job in range(3)] == [jnp.float64] * 3
 
 
 def test_an_error_is_raised_when_its_job_is_due(on):
-    def work(job, vain):
+    def work(job, obsolete):
         if job == 1:
             raise ZeroDivisionError("planted")
         return job
@@ -103,10 +131,10 @@ def test_an_error_is_raised_when_its_job_is_due(on):
             series.result(iter(range(1, 3)))
 
 
-def test_an_error_in_vain_is_no_error(on):
+def test_an_error_of_an_obsolete_job_is_no_error(on):
     begun = threading.Event()
 
-    def work(job, vain):
+    def work(job, obsolete):
         if job == 1:
             begun.set()
             raise ZeroDivisionError("planted")

@@ -52,7 +52,8 @@ def test_an_interrupt_stops_every_job_and_is_reported():
     assert stopped == [True, True]
 
 
-def test_a_failing_job_stops_the_others_and_its_error_is_raised():
+def test_a_failing_job_stops_the_others_and_its_error_is_raised(monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: 2)
     stopped = []
 
     def job(i, stop):

@@ -128,10 +128,15 @@ class Descent:
     def run(self, rounds: int, stop: Event) -> None:
         """Start if that is still to do, then move until nothing helps, so many moves at most in all."""
         began = time.perf_counter()
-        if not self.at.history:
-            self._try(self._begun())
-        if self.at.reason in (BUDGET_SPENT, INTERRUPTED):
-            self.set(reason=self._moves(rounds, stop))
+
+        def compute(turn: Turn, obsolete: Callable[[], bool]) -> Outcome:
+            return self._outcome(turn, lambda: stop.is_set() or obsolete())
+
+        with self.cores.series(compute) as series:
+            if not self.at.history:
+                self._try(self._begun())
+            if self.at.reason in (BUDGET_SPENT, INTERRUPTED):
+                self.set(reason=self._moves(series, rounds, stop))
         if self.at.reason != INTERRUPTED:
             self.set(trial=self.at.trial or len(self.at.history))
         self.set(seconds=self.at.seconds + time.perf_counter() - began)
@@ -149,30 +154,25 @@ class Descent:
         state = State(place, np.ones(room, bool), nothing)
         return advance(self.energy, self.settings, state, (), self._next_key(), self.settings.first_steps)
 
-    def _moves(self, rounds: int, stop: Event) -> str:
+    def _moves(self, series: Series[Turn, Outcome], rounds: int, stop: Event) -> str:
         """Try moves until patience or budget is spent; the reason in words."""
-
-        def compute(turn: Turn, vain: Callable[[], bool]) -> Outcome:
-            return self._outcome(turn, lambda: stop.is_set() or vain())
-
-        with self.cores.series(compute) as series:
-            while self.at.moves < rounds:
-                if stop.is_set():
-                    return INTERRUPTED
-                self._move(series, rounds)
-                if self.at.refused >= self.settings.patience:
-                    if not self._widen():
-                        return f"no move lowered the energy in {self.at.refused} tries"
-                    self.set(refused=0, dropping=True)
-                if time.perf_counter() - self.recorded > RECORD_EVERY:
-                    self._record()
+        while self.at.moves < rounds:
+            if stop.is_set():
+                return INTERRUPTED
+            self._move(series, rounds, stop)
+            if self.at.refused >= self.settings.patience:
+                if not self._widen():
+                    return f"no move lowered the energy in {self.at.refused} tries"
+                self.set(refused=0, dropping=True)
+            if time.perf_counter() - self.recorded > RECORD_EVERY:
+                self._record()
         return BUDGET_SPENT
 
-    def _move(self, series: Series[Turn, Outcome], rounds: int) -> None:
+    def _move(self, series: Series[Turn, Outcome], rounds: int, stop: Event) -> None:
         """Try the move that is due."""
         assert self.state is not None
         dropping = self.at.dropping
-        move, new, certificate = series.result(self._turns(self.state, rounds))
+        move, new, certificate = series.result(self._turns(self.state, rounds, stop))
         if new is None:
             return  # as if it had not begun: a run that goes on begins it again
         self.at.certificates[-1] = certificate
@@ -183,14 +183,14 @@ class Descent:
         if dropping and not self.at.dropping:
             self._pack()
 
-    def _turns(self, state: State, rounds: int) -> Iterator[Turn]:
-        """The move that is due, and those after it for as long as none lowers the energy."""
+    def _turns(self, state: State, rounds: int, stop: Event) -> Iterator[Turn]:
+        """The move that is due, and those after it for as long as none lowers the energy and room stays the same."""
         at = self.at
         while at.moves < rounds and at.refused < self.settings.patience:
             turn = due(self.energy, state, at)
             yield turn
-            if at.dropping:
-                return  # room may go then
+            if at.dropping or stop.is_set():
+                return
             at = at.noted(at.history[-1], at.alive[-1]).moved(False, turn.move)
 
     def _outcome(self, turn: Turn, interrupted: Callable[[], bool]) -> Outcome:

@@ -26,7 +26,7 @@ MOTHERS = {
     "StudentT": mothers.StudentT(),
 }
 BEST = {"blocks": "Box", "bumps": "Laplace", "heavisine": "Gaussian + Box", "doppler": "Gaussian"}
-"""The mother that the lowest energy chooses most often (on Blocks as often as both), for the posterior."""
+"""The mother of the posterior: the one that the lowest energy chooses most often, or on Blocks nearly so."""
 
 LARGER = {"doppler": (48,)}
 """Numbers of splats of further posterior means, for the signal whose `k` splats are all at work."""
@@ -34,7 +34,7 @@ LARGER = {"doppler": (48,)}
 CHOSEN, WAVELETS = f"{OURS}, mother of the lowest energy", "wavelets"
 CAPTION = """Mean over {seeds} seeds of the MSE at the {n} data; noise sd 1, sd of the signal 7; k = {k}.
 "{chosen}" takes for every data set the mother whose fit has the lowest energy, which needs no
-truth, and the seconds of all mothers. The posterior mean has the mother that it chooses most often,
+truth, and the seconds of all mothers. The posterior mean has one mother for all data sets of a signal ({best}),
 on {posterior_seeds} of the seeds. The paper's training: that of its noisy data (Adam), {k} splats.
 Wavelets: translation-invariant hard thresholding, told the noise sd and the wavelet that is best
 against the truth ({wavelets}). Parameters, for splats those of the live ones, and seconds: medians of all
@@ -153,7 +153,8 @@ def main(argv: list[str] | None = None) -> None:
     draw(rows.frame, first, options)
     wavelets = ", ".join(f"{signal} {statistics.BEST_WAVELET[signal]}" for signal in options.signals)
     comparison = table.comparison(found, options.steps, ["signal"], "mse_mean", own=(CHOSEN, MEAN))
-    how = {"chosen": CHOSEN, "wavelets": wavelets, "machine": table.machine(), "comparison": comparison}
+    best = ", ".join(f"{signal} {BEST[signal]}" for signal in options.signals)
+    how = {"chosen": CHOSEN, "wavelets": wavelets, "best": best, "machine": table.machine(), "comparison": comparison}
     sections = [table.markdown("Blocks, Bumps, HeaviSine, Doppler", CAPTION.format(**vars(options), **how), wide)]
     sections.append(table.markdown("Coverage of 90% bands", COVERAGE, covering(rows.frame)))
     table.page(options.out / "signals.md", sections)

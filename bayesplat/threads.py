@@ -57,19 +57,17 @@ def run_all(
     A job looks at `stop` between its compiled pieces and returns early once it is set, keeping what it has.
     A job that raises stops the others and its error is raised here.
     """
-    stop, interrupted, device = threading.Event(), False, jax.config.jax_default_device
+    stop, interrupted = threading.Event(), False
 
     def guarded(i: int) -> None:
-        # settings of JAX belong to a thread, so each one asks for float64 itself
-        with inference(device):
-            try:
-                job(i, stop)
-            except BaseException:
-                stop.set()
-                raise
+        try:
+            job(i, stop)
+        except BaseException:
+            stop.set()
+            raise
 
     with _narrow, ThreadPoolExecutor(min(count, cores())) as pool:
-        futures = [pool.submit(guarded, i) for i in range(count)]
+        futures = [pool.submit(as_here(guarded), i) for i in range(count)]
         try:
             while wait(futures, interval).not_done:
                 poll()
@@ -89,12 +87,12 @@ def meanwhile[T](job: Callable[[], T]) -> Iterator[Future[T]]:
         yield pool.submit(as_here(job))
 
 
-def as_here[T](job: Callable[[], T]) -> Callable[[], T]:
+def as_here[**P, T](job: Callable[P, T]) -> Callable[P, T]:
     """The job for another thread, in float64 and on the device of the thread that calls this."""
     device = jax.config.jax_default_device
 
-    def guarded() -> T:
-        with inference(device):
-            return job()
+    def there(*args: P.args, **kwargs: P.kwargs) -> T:
+        with inference(device):  # settings of JAX belong to a thread
+            return job(*args, **kwargs)
 
-    return guarded
+    return there

@@ -7,7 +7,6 @@ flops each), and the factor and the inverse (7/3 r^3), r = k + 1. Both rates are
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -27,7 +26,7 @@ from bayesplat.devices import inference
 from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.model import bind
 from bayesplat.scaling import fit_scaling
-from bayesplat.threads import run_all
+from bayesplat.threads import cores, run_all
 
 BLOCK, TIMES = 2**14, 500
 """Numbers of a block (128 KiB, which stays in the cache of a core), and exponentials of each in one call."""
@@ -62,15 +61,15 @@ def best(call: Callable[[], object], least: float = 0.5) -> float:
 
 def exps_a_second() -> float:
     """Exponentials a second with every core at work on a block of its own."""
-    cores = os.cpu_count() or 1
+    count = cores()
     repeated = jax.jit(lambda x: jax.lax.fori_loop(0, TIMES, lambda _, x: jnp.exp(-x), x))
 
     def one(i: int, stop: object) -> None:
         block = jnp.linspace(0.0, 1.0, BLOCK)
         took[i] = best(lambda: jax.block_until_ready(repeated(block)))
 
-    took = [np.inf] * cores
-    run_all(one, cores, lambda: None)
+    took = [np.inf] * count
+    run_all(one, count, lambda: None)
     return sum(BLOCK * TIMES / seconds for seconds in took)
 
 

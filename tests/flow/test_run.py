@@ -525,7 +525,7 @@ def test_an_excursion_cut_short_is_as_if_not_begun(flows, end, monkeypatch, floa
     start.at = Standing([9.0] * 6, [4] * 6, [0.0] * 6, dropping=False, trial=6)
     monkeypatch.setattr(turn, "CYCLE", (step.CLEARING,))
     before, stop = copy.deepcopy(start.at), Stop(after)
-    with start.cores.series(lambda due, vain: start._outcome(due, stop.is_set)) as series:
+    with start.cores.series(lambda move, obsolete: start._outcome(move, stop.is_set)) as series:
         start._move(series, 9, threading.Event())
     assert start.at == before
     assert stop.after == -1

@@ -19,7 +19,7 @@ from bayesplat.priors.repulsion import log_bhattacharyya
 GAP = 0.6
 """Half the distance between the centres of the two halves of a split, in sizes of the splat along that axis."""
 
-CLEARED = 2, 4
+CLEARED = 2, 6
 """Fewest and most splats that die in a clearing."""
 
 type Proposal = tuple[Position, Bool[AnyArray, " k"]]

@@ -27,7 +27,7 @@ CYCLE = (REBIRTH, SLIDE, CLEARING, BIRTH, SLIDE, CLEARING, DEATH, CLEARING) * 2 
 FEWEST = {DEATH: 2, REBIRTH: 1, SPLIT: 1, MERGE: 2, CLEARING: 3}
 """Live splats that a move needs, where it needs any."""
 
-STALLED = 4
+STALLED = 8
 """A clearing costs much: it waits until so many moves have gained next to nothing."""
 
 

@@ -79,7 +79,7 @@ def test_a_fit_that_goes_on_has_only_the_room_that_it_needs(case, monkeypatch):
 def test_a_start_with_less_room_is_the_same_function(case, monkeypatch):
     """Planted fault: a live splat under another's mother would be another function."""
     monkeypatch.setattr(descent, "DEAR", 0)
-    (energy, room), live = case, np.arange(WIDE) >= WIDE - 3
+    (energy, room), live = case, np.arange(WIDE) >= WIDE - 2
     with inference():
         at = energy.start(WIDE)
         at = at._replace(centre=jnp.linspace(0.1, 0.9, WIDE)[:, None])

@@ -19,7 +19,6 @@ from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
-from bayesplat.flow.birth_death import CLEARED
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import packed, picked, resized
 from bayesplat.flow.step import BIRTH, CLEARING, SLIDE, Settings, State, advance, certify, excursion, fill
@@ -33,6 +32,9 @@ RECORD_EVERY = 2.0
 
 WIDER = 4
 """By how much the room for splats grows when all of them earn their place."""
+
+SPARE = 4
+"""Free slots kept for births beside the live splats; a birth that finds none does nothing."""
 
 DEAR = 10**7
 """Products of a transport step, n (coordinates)^2, from which dead splats cost a fit more than compiling for fewer."""
@@ -205,11 +207,11 @@ class Descent:
         return Outcome(turn.move, jax.block_until_ready(new), certificate)
 
     def _pack(self) -> None:
-        """Keep room for the live splats and as many as a clearing may add, where less room saves much."""
+        """Keep room for the live splats and a few more, where less room saves much."""
         assert self.state is not None
         live, turns = np.asarray(self.state.live), len(self.energy.problem.spec.mother.kinds)
         most = max(int(np.sum(live[kind::turns])) for kind in range(turns))
-        room = 1 << (turns * (most + CLEARED[1]) - 1).bit_length()  # powers of two: few sizes to compile for
+        room = 1 << (turns * (most + SPARE) - 1).bit_length()  # powers of two: few sizes to compile for
         products = self.energy.problem.x.shape[0] * transport.coordinates(self.energy, live.size) ** 2
         if 2 * room <= live.size and products > DEAR:
             slots = packed(live, turns)[:room]

@@ -16,7 +16,7 @@ from tests.flow.bumps import SETTINGS, bumps, energy_of, misfit
 
 PLACES, WIDE = (0.25, 0.7), 32
 MOTHERS = {"one mother": (Gaussian(), 8), "two mothers": (Mixed((Gaussian(), Box(64))), 16)}
-"""With the room for the two bumps, and as many splats of one mother as a clearing may add."""
+"""With the room for the two bumps, and the spare slots of each mother."""
 
 
 def flow(energy, rooms, monkeypatch, dear=0, **earlier):
@@ -79,7 +79,7 @@ def test_a_fit_that_goes_on_has_only_the_room_that_it_needs(case, monkeypatch):
 def test_a_start_with_less_room_is_the_same_function(case, monkeypatch):
     """Planted fault: a live splat under another's mother would be another function."""
     monkeypatch.setattr(descent, "DEAR", 0)
-    (energy, room), live = case, np.arange(WIDE) >= WIDE - 2
+    (energy, room), live = case, np.arange(WIDE) >= WIDE - 3
     with inference():
         at = energy.start(WIDE)
         at = at._replace(centre=jnp.linspace(0.1, 0.9, WIDE)[:, None])

@@ -9,7 +9,7 @@ import json
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,15 @@ def _digest(manifest: dict[str, Any]) -> str:
     """SHA-256 of a manifest, but for the digest that it holds itself."""
     rest = {name: value for name, value in manifest.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def remove(folder: Path) -> None:
+    """Delete what a run has kept, and its folder unless something else is in it."""
+    for entry in folder.iterdir():
+        if entry.name in (MANIFEST, LOCK) or entry.suffix in (".npz", ".tmp"):
+            entry.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bayesplat._checks import expect, fraction, require
+from bayesplat._checks import expect, fraction, integer, require
 from bayesplat._lazy import pd
 from bayesplat.progress import display
 from bayesplat.regression import SplatModel
@@ -61,16 +61,17 @@ class KFold:
         return pd.DataFrame({"fold": self.fold, "log_density": self.log_density, "covered": self.covered})
 
     def __str__(self) -> str:
-        folds = np.unique(self.fold[~np.isnan(self.log_density)]).size
+        folds, done = (np.unique(fold).size for fold in (self.fold, self.fold[~np.isnan(self.log_density)]))
         lines = [
-            f"{folds}-fold cross-validation of {self._scored.size} data in {self.seconds:.0f} s",
+            f"{folds}-fold cross-validation{f', {done} folds done,' if done < folds else ''} of {self._scored.size} "
+            f"data in {self.seconds:.0f} s",
             f"  log predictive density  {self.elpd:.1f} (standard error {self.se:.1f}), {-self.nlpd:.3f} per datum",
             f"  {self.prob:.0%} intervals cover  {self.coverage:.3f}",
         ]
         if self.failures:
             first = next(iter(self.failures))
             lines.append(
-                f"! {len(self.failures)} of {folds} folds did not converge (fold {first}: {self.failures[first][0]})"
+                f"! {len(self.failures)} of {done} folds did not converge (fold {first}: {self.failures[first][0]})"
             )
         return "\n".join(lines)
 
@@ -100,7 +101,7 @@ def kfold(
     require("checkpoint" not in sampling, "Expected no `checkpoint`: folds would share one folder; leave it out.")
     data = as_data(x, y, y_err)
     observed = ~np.isnan(data.y)
-    fold = _labels(folds, observed, seed)
+    fold = _labels(folds, observed, integer("seed", seed))
     log_density, covered = np.full(fold.size, np.nan), np.zeros(fold.size, bool)
     failures, began, count = {}, time.perf_counter(), int(fold.max()) + 1
     with display("kfold", progress) as show:
@@ -141,14 +142,13 @@ def _labels(folds: int | object, observed: Bool[np.ndarray, " n"], seed: int) ->
             f"Expected `folds` between 2 and the number of observed data ({observed.sum()}), got {folds}.",
         )
         fold = np.zeros(observed.size, int)
-        fold[observed] = np.random.default_rng(seed).permutation(int(observed.sum())) % folds
+        fold[observed] = np.random.default_rng(seed % 2**64).permutation(int(observed.sum())) % folds
         return fold
     labels = np.asarray(folds)
+    expected = f"Expected `folds` to be an integer or one label for each of {observed.size} data"
+    require(labels.ndim > 0, f"{expected}, got {folds}.")
     require(not pd.isna(labels).any(), "Expected a label for every datum in `folds`, got missing ones; name them.")
-    require(
-        labels.shape == observed.shape,
-        f"Expected `folds` to be a number or one label for each of {observed.size} data, got shape {labels.shape}.",
-    )
+    require(labels.shape == observed.shape, f"{expected}, got shape {labels.shape}.")
     names, fold = np.unique(labels, return_inverse=True)
     require(names.size >= 2, f"Expected at least two different labels in `folds`, got {names.size}.")
     require(

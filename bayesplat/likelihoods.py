@@ -16,7 +16,7 @@ from jax.scipy.stats import t as student
 from jaxtyping import Float
 from numpyro import distributions as dist
 from scipy.cluster.vq import kmeans2
-from scipy.special import gammainccinv, gammaincinv
+from scipy.special import gammainccinv
 from scipy.special import logsumexp as log_sum
 
 from bayesplat._checks import one_of, positive, positive_int, require
@@ -196,9 +196,10 @@ def _gamma_quadrature(df: float) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and log weights of the trapezoid rule in log w for w ~ Gamma(df/2, df/2).
 
     Gauss-Laguerre has no nodes near w = 0, where the weight of an outlier lies: 26 nats wrong at 50 sds for df = 4.
+    The weight of one at z sds is near (df + 1) / z^2, and with noise at its floor z may reach 1e7.
     """
     a = df / 2
-    low, high = np.log(min(gammaincinv(a, 1e-14) / a, 1e-6)), np.log(gammainccinv(a, 1e-18) / a)
+    low, high = np.log(1e-14), np.log(gammainccinv(a, 1e-18) / a)
     log_w = np.arange(low, high, min(0.5, 0.6 / np.sqrt(a)))
     log_weights = a * (log_w - np.exp(log_w))
     return np.exp(log_w), log_weights - log_sum(log_weights)

@@ -1,5 +1,6 @@
 """Predictions in the user's units, from one posterior or from a mixture of several."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -24,12 +25,15 @@ class Predictor(NamedTuple):
     scaling: Scaling
     names: tuple[str, ...]  # of the inputs, then of the output
     still: Bool[np.ndarray, " d"]  # which inputs were constant in the fit
+    measured: bool  # whether the data of the fit had known errors
 
     def predict(self, x_new: object, prob: float, kind: str, y_err: object = None) -> Prediction:
         """Mean, sd and equal-tailed interval at new inputs, as `Posterior.predict` says."""
         fraction("prob", prob)
         one_of("kind", kind, ("function", "observation", "noise"))
         require(y_err is None or kind == "observation", f"Expected `y_err` with kind='observation', got {kind!r}.")
+        if kind == "observation":
+            self._ask_for_errors(y_err)
         x = self._inside(x_new)
         error = self._errors(y_err, np.zeros(len(x)))
         with inference():
@@ -51,6 +55,7 @@ class Predictor(NamedTuple):
 
     def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
         """Log p(y_new | data) at every row, per unit of y. NaN where y_new is missing."""
+        self._ask_for_errors(y_err)
         score = self._at(predictions.log_predictive_density, x_new, y_new, y_err)
         return score - np.log(self.scaling.sd)
 
@@ -67,6 +72,15 @@ class Predictor(NamedTuple):
         error, box = self._errors(y_err, y), np.asarray(self.scaling.to_box(x))
         with inference():
             return value(self.components, box, np.asarray(self.scaling.to_standard(y)), error)
+
+    def _ask_for_errors(self, y_err: object) -> None:
+        """Warn where new measurements are spoken of as if they had no errors, though those of the fit had."""
+        if self.measured and y_err is None:
+            message = (
+                "The data of the fit had known errors, the new ones are taken to have none: intervals are too narrow "
+                "for measurements like those of the fit; give their sds (`y_err`, or --error), or 0."
+            )
+            warnings.warn(message, UserWarning, stacklevel=4)
 
     def _errors(self, y_err: object, y: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"] | None:
         """Known errors of new outputs, standardised."""

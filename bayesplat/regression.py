@@ -21,7 +21,6 @@ from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.diagnostics.stacking import stacked
 from bayesplat.flow import run as flow
 from bayesplat.flow.chain_start import chain_start
-from bayesplat.flow.descent import INTERRUPTED
 from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.posterior import svi
@@ -282,7 +281,7 @@ def _starts(
 
 def _flown(bound: Bound, count: int, seed: int, progress: bool | None, journal: Journal) -> list[Sites]:
     fit = _flow(bound, progress, journal, seed=seed, starts=count)
-    if any(run.reason == INTERRUPTED for run in fit.runs):
+    if fit.interrupted:
         # whoever interrupts wants no chains; and those of unfinished starts would not be those of a run that goes on
         way_on = "" if journal.folder is None else f"; bayesplat.resume({str(journal.folder)!r}) goes on"
         raise KeyboardInterrupt(f"Interrupted before the chains: there are no draws to keep{way_on}.")

@@ -1,7 +1,6 @@
 """What a model gives its users: draws from the prior; the posterior, its predictions, scores, reports and files."""
 
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -82,7 +81,6 @@ class Posterior:
         the noise. Needs no training data; memory is bounded for any number of rows. A frame's columns are taken by
         their names, and `.to_frame()` gives a frame of its kind back. Raises BayesplatError for inputs that do not fit.
         """
-        self._ask_for_errors(y_err, kind == "observation")
         return self.predictor.predict(x_new, prob, kind, y_err)
 
     def draws(self, x_new: object) -> Float[np.ndarray, "s m"]:
@@ -119,17 +117,7 @@ class Posterior:
 
         `y_err` (m,) or a number: known sds of the measurements of y_new.
         """
-        self._ask_for_errors(y_err, True)
         return self.predictor.log_predictive_density(x_new, y_new, y_err)
-
-    def _ask_for_errors(self, y_err: object, measured: bool) -> None:
-        """Warn where new measurements are spoken of as if they had no errors, though those of the fit had."""
-        if measured and y_err is None and "y_err" in group(self.data, "constant_data"):
-            message = (
-                "The data of the fit had known errors, the new ones are taken to have none: intervals are too narrow "
-                "for measurements like those of the fit; give their sds (`y_err`, or --error), or 0."
-            )
-            warnings.warn(message, UserWarning, stacklevel=3)
 
     def convergence(self) -> Convergence:
         """Did the sampler converge? R-hat and ESS of f, sigma and the log density, and what failed, in words."""
@@ -197,7 +185,8 @@ class Posterior:
         A = flat["A"] / self.scaling.extent[:, None]
         sample = Sample(A, self.scaling.to_box(flat["b"]), coefficients, noise)
         field = NoiseField(data["noise_centre"].values, float(data["noise_width"]), data["noise_offset"].values)
-        return Predictor((Component(self.spec, sample, field),), self.scaling, self.names, constant(data["x"].values))
+        parts, still = (Component(self.spec, sample, field),), constant(data["x"].values)
+        return Predictor(parts, self.scaling, self.names, still, "y_err" in data)
 
     def __str__(self) -> str:
         sizes = group(self.data, "posterior").sizes

@@ -77,7 +77,8 @@ class SplatRegressor(RegressorMixin, BaseEstimator):
         """Fit to inputs (n, d) and outputs (n,), arrays or frames, in any units.
 
         Raises BayesplatError for parameters that cannot be used, and ValueError, as scikit-learn does, for data that
-        are not finite numbers of these shapes.
+        are not finite numbers of these shapes. Ctrl-C keeps what there is in `fit_` or `posterior_`, and is raised, so
+        that searches end too.
         """
         one_of("inference", self.inference, ("point", *METHODS, "auto"))
         model, seed = self._model(), _seed(self.random_state)
@@ -91,10 +92,18 @@ class SplatRegressor(RegressorMixin, BaseEstimator):
             vars(self).pop(earlier, None)
         if self.inference == "point":
             self.fit_ = model.fit(inputs, outputs, seed=seed, starts=self.starts, progress=False)
+            interrupted = self.fit_.interrupted
         else:
             budget: dict[str, Any] = {"chains": self.chains, "warmup": self.warmup, "draws": self.draws}
             self.posterior_ = model.sample(inputs, outputs, self.inference, seed=seed, progress=False, **budget)
+            interrupted = self.posterior_.info["interrupted"]
+        if interrupted:
+            raise KeyboardInterrupt("Interrupted: this is no complete fit.")
         return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is something to predict from."""
+        return hasattr(self, "fit_") or hasattr(self, "posterior_")
 
     def predict(self, X: Any, return_std: bool = False, return_interval: float | None = None) -> Any:
         """Predictions at inputs (m, d), in the units of y. Shape (m,), or a tuple of arrays (m,).

@@ -112,9 +112,14 @@ def _as_float(array: object, name: str) -> np.ndarray:
     lazy = is_a(array, "polars", "LazyFrame")
     require(not lazy, f"Expected numbers in `{name}`, got a LazyFrame; call its collect() first.")
     if is_a(array, "xarray", "Dataset"):
-        array = array.to_dataframe()  # pyright: ignore[reportAttributeAccessIssue]
-    names = _columns(array)
-    if hasattr(array, "to_numpy"):
+        # without its other coordinates, which are no data
+        array = array.reset_coords(drop=True).to_dataframe()[[*array.data_vars]]  # pyright: ignore[reportAttributeAccessIssue]
+    names, labelled = _columns(array), hasattr(array, "to_numpy")
+    if is_a(array, "polars", "DataFrame"):  # which would count the days of dates beside numbers
+        kinds = array.schema.items()  # pyright: ignore[reportAttributeAccessIssue]
+        dated = [column for column, kind in kinds if kind.is_temporal()]
+        require(not dated, _not_numbers(name, f"dates in the columns {', '.join(map(repr, dated))}"))
+    if labelled:
         array = array.to_numpy()  # pyright: ignore[reportAttributeAccessIssue]
     try:
         raw = np.asanyarray(array)  # keeps the mask of a masked array
@@ -122,16 +127,17 @@ def _as_float(array: object, name: str) -> np.ndarray:
         raise BayesplatError(f"Expected `{name}` to be an array of numbers, got {type(array).__name__}.") from error
     require(not np.iscomplexobj(raw), f"Expected real numbers in `{name}`, got complex ones; pass their real part.")
     try:
-        if raw.dtype.kind == "O" and names is not None:
+        if raw.dtype.kind == "O" and labelled:
             raw = np.where(pd.isna(raw), np.nan, raw)  # pandas and polars have missing values of their own
         if raw.dtype.kind in "mM":
             raise TypeError("NumPy would turn dates into counts of days or nanoseconds")
         return np.array(np.ma.filled(np.ma.asarray(raw, dtype=np.float64), np.nan))
     except (TypeError, ValueError) as error:
-        odd = _odd(raw, names)
-        raise BayesplatError(
-            f"Expected numbers in `{name}`, got {odd}; encode text and dates as numbers first."
-        ) from error
+        raise BayesplatError(_not_numbers(name, _odd(raw, names))) from error
+
+
+def _not_numbers(name: str, got: str) -> str:
+    return f"Expected numbers in `{name}`, got {got}; encode text and dates as numbers first."
 
 
 def _odd(raw: np.ndarray, names: list[str] | None) -> str:

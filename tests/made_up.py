@@ -11,6 +11,7 @@ from bayesplat.scaling import fit_scaling
 INPUTS = ("depth (km)", "age (Myr)", "porosity (%)")
 OUTPUT = "heat flow (W/m²)"
 K, N, CHAINS, DRAWS = 5, 40, 2, 25
+INFO = {"method": "nuts", "seed": 0, "seconds": 1.0, "interrupted": False}
 
 
 def bump():
@@ -56,4 +57,4 @@ def posterior(d):
     stats = {"lp": np.arange(CHAINS * DRAWS, dtype=float).reshape(CHAINS, DRAWS)}
     field = NoiseField(np.zeros((0, d)), 1.0, np.zeros(0))
     tree = to_datatree(spec, scaling, drawn, prior, stats, x, y, np.arange(N), names, field)
-    return bs.Posterior(spec, scaling, names, tree, {"method": "nuts", "seed": 0, "seconds": 1.0})
+    return bs.Posterior(spec, scaling, names, tree, INFO)

@@ -82,6 +82,14 @@ def test_summaries_are_those_of_the_scores(model):
     assert list(found.to_frame()) == ["fold", "log_density", "covered"]
 
 
+def test_seeds_are_those_of_sample(model):
+    folds = [bs.kfold(model, X, Y, folds=5, seed=seed).fold for seed in (-1, 0, -1)]
+    np.testing.assert_array_equal(folds[0], folds[2])
+    assert (folds[0] != folds[1]).any()
+    with pytest.raises(bs.BayesplatError, match="Expected `seed` to be an integer, got None"):
+        inspect.unwrap(bs.kfold)(model, X, Y, folds=5, seed=None)
+
+
 def test_labels_leave_whole_groups_out(model):
     site = np.array(["north", "south", "east"])[np.arange(N) % 3]
     found = bs.kfold(model, X, Y, folds=site)
@@ -115,7 +123,7 @@ def test_an_interrupt_keeps_the_folds_that_are_done(model, before_draws):
     object.__setattr__(model, "before_draws", before_draws)
     found = bs.kfold(model, X, Y, folds=5)
     np.testing.assert_array_equal(np.isnan(found.log_density), found.fold >= 2)
-    assert "2-fold" in str(found)
+    assert f"5-fold cross-validation, 2 folds done, of {(found.fold < 2).sum()} data" in str(found)
     first = MeanModel(3, prior=bs.Ridge())
     object.__setattr__(first, "stop_at", 1)
     with pytest.raises(bs.BayesplatError, match="before the first fold"):
@@ -145,6 +153,8 @@ def test_folds_that_did_not_converge_are_named(model):
         (24, "got 24"),
         (np.zeros(N), "at least two different labels"),
         (np.zeros(5), "one label for each of 23 data, got shape (5,)"),
+        (5.0, "`folds` to be an integer or one label for each of 23 data, got 5.0"),
+        (None, "`folds` to be an integer or one label for each of 23 data, got None"),
     ],
 )
 def test_odd_folds_are_refused(model, folds, message):

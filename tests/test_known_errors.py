@@ -104,8 +104,12 @@ def test_new_data_without_errors_are_warned_of(post, data, recwarn):
     with pytest.warns(UserWarning, match="the new ones are taken to have none"):
         plain = post.predict(x, kind="observation")
     np.testing.assert_allclose(plain.sd, post.predict(x, kind="observation", y_err=0.0).sd, rtol=1e-9)
+    both = bs.compare({"a": post, "b": post})
+    for one in (post, both):
+        with pytest.warns(UserWarning, match="the new ones are taken to have none"):
+            one.log_predictive_density(x, y)
     with pytest.warns(UserWarning, match="the new ones are taken to have none"):
-        post.log_predictive_density(x, y)
+        both.predict(x, kind="observation")
 
 
 def test_only_the_same_errors_are_the_same_data(post, model, data, fit):

@@ -16,7 +16,7 @@ VARIANCES = (0.0, 0.5)
 Y, STEP = np.linspace(-1000, 1000, 200_001, retstep=True)  # wide enough for the tails of Student-t with df = 4
 CENTRE = np.abs(Y - MEAN) < 5
 # how far y lies from the mean, in noise sds: outliers are what Student-t is for
-NEAR, FAR = np.array([0.0, 0.5, 1.0, 3.0, 5.0]), np.array([0.0, 1.0, 5.0, 20.0, 100.0])
+NEAR, FAR = np.array([0.0, 0.5, 1.0, 3.0, 5.0]), np.array([0.0, 1.0, 5.0, 20.0, 100.0, 1e5])
 
 laws = pytest.mark.parametrize("likelihood", [Normal(), StudentT(), StudentT(df=30.0), StudentT(df=2.2)], ids=repr)
 rows = pytest.mark.parametrize("name", LIKELIHOODS)

@@ -6,7 +6,10 @@ import pytest
 import xarray as xr
 
 import bayesplat as bs
+from bayesplat import plots
 from bayesplat.diagnostics.loo import leave_one_out
+from bayesplat.report.findings import find
+from bayesplat.report.methods import check_sentences
 
 BUDGET = {"chains": 2, "warmup": 60, "draws": 60}
 BAD = 7
@@ -38,6 +41,7 @@ def test_only_bad_data_are_refitted_and_the_rest_keep_their_scores(post, exact):
     bad = ~(before.khat <= before.good_k)
     assert bad[BAD]
     assert after.n_bad == 0
+    assert (before.refitted, after.refitted) == (0, bad.sum())
     np.testing.assert_array_equal(after.khat[bad], 0.0)
     np.testing.assert_array_equal(after.elpd_i[~bad], before.elpd_i[~bad])
     assert "reloo" not in post.data.children  # which is left as it was
@@ -59,6 +63,14 @@ def test_the_score_is_that_of_a_model_that_never_saw_the_datum(data, post, exact
     # a fault: the datum is left in
     seen = post.log_predictive_density(x[[BAD]], y[[BAD]])[0]
     assert abs(expected - seen) > 1e-6
+
+
+def test_the_report_tells_exact_refits_from_importance_sampling(post, exact):
+    before, after = (check_sentences(find(one)) for one in (post, exact))
+    assert "refits" not in before
+    count = leave_one_out(exact.data).refitted
+    assert f"or unknown once {count} other" in after
+    assert f"{count} refitted (0)" in [panel.get_title() for panel in plots.checks(exact).axes][3]
 
 
 def test_files_and_comparisons_take_the_exact_scores(post, exact, tmp_path):

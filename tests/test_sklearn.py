@@ -8,7 +8,7 @@ transport without a certificate, and XLA optimises little.
 import copy
 import pickle
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from importlib import import_module
 from inspect import signature
 from types import SimpleNamespace
@@ -106,7 +106,7 @@ def calls(monkeypatch):
 
         return called
 
-    for name, result in {"sample": made_up.posterior(1), "fit": "a point fit"}.items():
+    for name, result in {"sample": made_up.posterior(1), "fit": SimpleNamespace(interrupted=False)}.items():
         monkeypatch.setattr(bs.SplatModel, name, stand_in(getattr(bs.SplatModel, name), result))
     return asked
 
@@ -207,8 +207,29 @@ def test_copies_predict_the_same(name, again, data, request):
 def test_a_new_fit_replaces_the_old_one(data, calls):
     regressor = SplatRegressor(inference="laplace").fit(*data)
     regressor.set_params(inference="point").fit(*data)
-    assert regressor.fit_ == "a point fit"
+    assert not regressor.fit_.interrupted
     assert not hasattr(regressor, "posterior_")
+
+
+@pytest.mark.parametrize("inference", ["point", "nuts"])
+def test_an_interrupt_ends_a_search_and_keeps_what_there_is(data, monkeypatch, inference):
+    stopped = replace(made_up.posterior(1), info={"interrupted": True})
+    monkeypatch.setattr(bs.SplatModel, "fit", lambda *args, **settings: SimpleNamespace(interrupted=True))
+    monkeypatch.setattr(bs.SplatModel, "sample", lambda *args, **settings: stopped)
+    regressor = SplatRegressor(inference=inference)
+    with pytest.raises(KeyboardInterrupt):
+        GridSearchCV(regressor, {"n_splats": [2, 3]}, error_score=0.0).fit(*data)
+    with pytest.raises(KeyboardInterrupt):
+        regressor.fit(*data)
+    assert hasattr(regressor, "fit_" if inference == "point" else "posterior_")
+
+
+def test_a_refused_fit_predicts_nothing(data):
+    regressor = SplatRegressor(inference="nuts", chains=0)
+    with pytest.raises(bs.BayesplatError):
+        regressor.fit(*data)
+    with pytest.raises(NotFittedError):
+        regressor.predict(data[0])
 
 
 # ---------------------------------------------------------------- scikit-learn's tools

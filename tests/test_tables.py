@@ -26,6 +26,10 @@ INPUTS = {
     "polars frame": (pl.DataFrame(TWO, schema=["a", "b"]), TWO),
     "polars series": (pl.Series("a", ONE), ONE[:, None]),
     "xarray": (xr.DataArray(TWO, dims=("row", "input")), TWO),
+    "a dataset with other coordinates": (
+        xr.Dataset({"a": ("t", TWO[:, 0]), "b": ("t", TWO[:, 1])}, {"depth": 7.0, "lat": ("t", TWO[:, 0] + 9)}),
+        TWO,
+    ),
     "masked, nothing hidden": (np.ma.masked_array(TWO), TWO),
     "one row": (TWO[:1], TWO[:1]),
 }
@@ -50,6 +54,7 @@ OUTPUTS = {
     "column": (ONE[:, None], ONE),
     "integers": (np.array([1, 2, 3]), np.array([1.0, 2.0, 3.0])),
     "missing": (np.array([1.0, np.nan, 3.0]), np.array([1.0, np.nan, 3.0])),
+    "missing among objects": (pd.Series([1, pd.NA, 3], dtype=object), np.array([1.0, np.nan, 3.0])),
     "missing in pandas": (pd.Series([1, None, 3], dtype="Int64"), np.array([1.0, np.nan, 3.0])),
     "missing in polars": (pl.Series([1.0, None, 3.0]), np.array([1.0, np.nan, 3.0])),
     "hidden": (np.ma.masked_array([1.0, 2.0, 3.0], [False, True, False]), np.array([1.0, np.nan, 3.0])),
@@ -90,6 +95,10 @@ REFUSED_INPUTS = {
     "ragged lists": ([[1.0], [1.0, 2.0]], "Expected `x` to be an array of numbers, got list."),
     "nothing": (None, "Expected `x` with shape (n, d) or (n,), got ()."),
     "dates": (DATES, "encode text and dates as numbers first"),
+    "dates beside numbers": (
+        pl.DataFrame({"a": DATES, "b": ONE}),
+        "Expected numbers in `x`, got dates in the columns 'a'; encode text and dates as numbers first.",
+    ),
     "a lazy frame": (pl.LazyFrame({"a": ONE}), "Expected numbers in `x`, got a LazyFrame; call its collect() first."),
 }
 REFUSED_OUTPUTS = {

@@ -25,28 +25,35 @@ COMMAS = "; save it with commas between cells, points in decimals and nothing ab
 def read_table(path: Path) -> "pd.DataFrame":
     """All cells of a CSV file with a header, or of a Parquet file, as text. Raises BayesplatError for anything else."""
     require(path.is_file(), f"Expected a CSV file at {path}, got {'a folder' if path.is_dir() else 'nothing'}.")
-    frame = _read_parquet(path) if path.suffix in PARQUET else _read_csv(path)
+    frame, names = _read_parquet(path) if path.suffix in PARQUET else _read_csv(path)
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    require(not twice, f"{path} has several columns named {listed(twice)}; give each column a name of its own.")
     frame.columns = [str(name).strip() for name in frame.columns]
     require(len(frame) > 0, f"{path} has a header but no rows of data.")
     return frame
 
 
-def _read_parquet(path: Path) -> "pd.DataFrame":
+def _read_parquet(path: Path) -> "tuple[pd.DataFrame, list[str]]":
+    """The table and the names of its columns; an index with a name is a column too, one without is lost."""
     try:
         frame = pd.read_parquet(path)
+        named = [name for name in frame.index.names if name is not None]
+        frame = (frame.reset_index(named) if named else frame).reset_index(drop=True)
     except ImportError as error:
         raise BayesplatError(f"Reading {path} needs pyarrow: pip install pyarrow, or pass a CSV file.") from error
     except Exception as error:
         raise BayesplatError(f"{path} cannot be read as Parquet ({' '.join(str(error).split())}).") from error
     # the text of a float is read back as the same float
-    return frame.astype(object).where(frame.notna(), "").map(str)
+    frame = frame.astype(object).where(frame.notna(), "").map(str)
+    return frame, [str(name).strip() for name in frame.columns]
 
 
-def _read_csv(path: Path) -> "pd.DataFrame":
+def _read_csv(path: Path) -> "tuple[pd.DataFrame, list[str]]":
+    """The table and the names of its header, which in the table differ from each other."""
     how: dict[str, Any] = {"dtype": str, "keep_default_na": False, "skipinitialspace": True, "encoding": "utf-8-sig"}
     try:
         header = pd.read_csv(path, header=None, nrows=1, **how).iloc[0].str.strip().tolist()
-        frame = pd.read_csv(path, **how)
+        frame = pd.read_csv(path, skip_blank_lines=len(header) > 1, **how)  # one empty cell is a blank line
     except pd.errors.EmptyDataError as error:
         raise BayesplatError(f"{path} is empty; expected a header and rows of data.") from error
     except (OSError, ValueError) as error:
@@ -58,14 +65,14 @@ def _read_csv(path: Path) -> "pd.DataFrame":
         raise BayesplatError(f"{path} cannot be read as CSV ({reason}){hint}.") from error
     message = f"{path} has rows with more cells than its header has names{COMMAS}."
     require(isinstance(frame.index, pd.RangeIndex), message)
-    twice = sorted({name for name in header if name and header.count(name) > 1})
-    require(not twice, f"{path} has several columns named {listed(twice)}; give each column a name of its own.")
     frame = frame.fillna("")  # rows with fewer cells than the header
+    if len(header) == 1:
+        frame = frame[: frame.ne("").to_numpy().nonzero()[0].max(initial=-1) + 1]  # blank lines at the end
     require(
         any(number(str(name)) is None for name in frame.columns),
         f"{path} has no header: its first line holds numbers; add a first line with the names of the columns.",
     )
-    return frame
+    return frame, header
 
 
 def cells_together(columns: list[str]) -> bool:

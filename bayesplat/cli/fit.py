@@ -1,6 +1,5 @@
 """`bayesplat fit`: a table of data to a posterior in a file, with its reports."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from bayesplat._checks import BayesplatError, require
+from bayesplat.checkpoint import remove
 from bayesplat.cli.config import SAMPLE, read_toml, to_toml
 from bayesplat.cli.console import note, say
 from bayesplat.cli.device import Device, use
@@ -173,14 +173,19 @@ def fit(
     y_err = None if error is None else numbers(frame, [error], data, missing=True)[error]
     known = "" if error is None else f", with known errors from {error!r}"
     note(f"Fitting {target!r} to {listed(names)}: {len(frame)} rows of {data}{known}.")
-    if out.exists():
-        note(f"{out} exists: it will be replaced when the fit is done.")
+    note_replaced(out)
     folder = out.with_suffix(".checkpoint")
     if folder.exists():
         note(f"Going on with the work kept in {folder}.")
     with kept_in(folder):
         post = model.sample(x, y, **sample, checkpoint=folder, y_err=y_err)
     finish(post, folder, out)
+
+
+def note_replaced(out: Path) -> None:
+    """Say beforehand that a file will be lost."""
+    if out.exists():
+        note(f"{out} exists: it will be replaced when the fit is done.")
 
 
 @contextmanager
@@ -200,7 +205,7 @@ def finish(post: Posterior, folder: Path, out: Path) -> None:
     if post.info["interrupted"]:
         note(f"Warning: interrupted: only the draws made so far are kept; bayesplat resume {folder} makes the others.")
     else:
-        shutil.rmtree(folder)
+        remove(folder)
     say(f"{post}\n\n{post.convergence()}\n\n{post.overfitting()}\n")
     say(f"The posterior is in {out}. Next: bayesplat predict {out} NEW.csv, bayesplat report {out}")
 

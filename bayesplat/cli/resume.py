@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
+from bayesplat._checks import require
 from bayesplat.checkpoint import read_manifest
 from bayesplat.cli.console import note, say
 from bayesplat.cli.files import require_writable
-from bayesplat.cli.fit import finish, kept_in
+from bayesplat.cli.fit import finish, kept_in, note_replaced
 from bayesplat.flow.result import PointFit
 from bayesplat.resume import resume as resume_run
 
@@ -24,10 +25,15 @@ def resume(
 ) -> None:
     """Go on with a fit that was killed or interrupted, to the result that it would have had."""
     place = folder.resolve()  # "." has no name
-    out = place.with_suffix(".nc") if out is None else out
+    out = place.with_name(f"{place.name.removesuffix('.checkpoint')}.nc") if out is None else out
     require_writable(out, ".nc")
+    require(
+        not out.resolve().is_relative_to(place),
+        f"Expected --out outside {folder}, whose work is deleted once {out.name} is written, got {out}.",
+    )
     read_manifest(folder)
     note(f"Going on with the work kept in {folder}.")
+    note_replaced(out)
     with kept_in(folder):
         result = resume_run(folder)
     if isinstance(result, PointFit):

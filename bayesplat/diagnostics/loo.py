@@ -24,6 +24,7 @@ class LeaveOneOut(NamedTuple):
     khat: np.ndarray  # (n,) Pareto shape of the weights; NaN where they are degenerate
     good_k: float  # largest khat that can be trusted with this many draws
     pit: np.ndarray  # (n,) P(y_i' <= y_i | y_-i)
+    refitted: int = 0  # data scored by a fit without them; their khat is 0
 
     @property
     def elpd(self) -> float:
@@ -62,6 +63,7 @@ def leave_one_out(tree: "xr.DataTree") -> LeaveOneOut:
         elpd_i=np.where(known, exact["y"].values, loo.elpd_i),
         pit=np.where(known, pit, loo.pit),
         khat=np.where(known, 0.0, loo.khat),
+        refitted=int(known.sum()),
     )
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from bayesplat._typing import AnyArray
 from bayesplat.devices import inference, jit_once
 from bayesplat.evaluate import evaluate
-from bayesplat.flow.descent import BUDGET_SPENT, Run
+from bayesplat.flow.descent import BUDGET_SPENT, INTERRUPTED, Run
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import geometry
 from bayesplat.flow.report import FitReport, report
@@ -70,6 +70,11 @@ class PointFit:
     def energy(self) -> float:
         """Lowest energy over the starts, in nats."""
         return float(self.runs[0].state.energy)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended it."""
+        return any(run.reason == INTERRUPTED for run in self.runs)
 
     @property
     def optimality(self) -> str:

@@ -78,8 +78,8 @@ def _shade(
         ax.fill_between(
             along, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=f"{_percent(prob)} band of f"
         )
-    new = post.predictor.predict(x, probs[0], "observation")
-    errors = "" if post.table.y_err is None else ", errors aside"
+    exact, errors = (None, "") if post.table.y_err is None else (0.0, ", errors aside")
+    new = post.predict(x, probs[0], "observation", exact)
     ax.plot(along, new.mean, color=style.BLUE, label="posterior mean of f")
     for k, edge in enumerate((new.lower, new.upper)):
         label = f"{_percent(probs[0])} interval of new data{errors}" if k == 0 else None

@@ -71,7 +71,7 @@ def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
     shown = select(fit_or_post)
     names, d = shown.fit.names, shown.x.shape[1]
     with style.look():
-        figure, (panel,) = style.canvas(ax, (6.5, 4.3) if d < 3 else (7.0, 1.6 + 0.24 * min(len(shown.size), BARS)))
+        figure, (panel,) = style.canvas(ax, (6.5, 4.3) if d < 3 else (7.0, 1.6 + 0.24 * len(shown.size)))
         if d > 2:
             _bars(panel, shown)
         else:
@@ -108,6 +108,8 @@ def select(fit: object) -> Shown:
     if len(order) < len(live):
         title += f"; dead ones and those below {NEGLIGIBLE:.0%} of the largest left out"
     order, copies = _distinct(terms, size, order)
+    if x.shape[1] > 2 and len(order) > BARS:
+        order, copies, title = order[:BARS], copies[:BARS], f"the {BARS} largest of {len(live)} splats shown"
     if (copies > 1).any():
         title += f"\n{len(order)} distinct ones: ×2 stands for two in one place, each about as high as drawn"
     A, b = np.asarray(measure.A)[order], np.asarray(measure.b)[order]
@@ -222,15 +224,15 @@ def _shares(shown: Shown) -> np.ndarray:
 
 def _bars(ax: Axes, shown: Shown) -> None:
     """Amplitudes, largest first, with the sd of each splat along each input at the right."""
-    order = np.argsort(-np.abs(shown.amplitude[:BARS]))
-    amplitude, rows = shown.amplitude[:BARS][order], np.arange(len(order))
-    lengths = np.sqrt(np.square(shown.A[:BARS][order]).sum(2))
+    order = np.argsort(-np.abs(shown.amplitude))
+    amplitude, rows = shown.amplitude[order], np.arange(len(order))
+    lengths = np.sqrt(np.square(shown.A[order]).sum(2))
     for sign, colour, label in ((1, style.RED, "raises f"), (-1, style.BLUE, "lowers f")):
         chosen = np.sign(amplitude) == sign
         ax.barh(rows[chosen], amplitude[chosen], color=colour, height=0.7, label=label)
     ax.axvline(0, color=style.GREY, lw=0.8)
     ax.set_ylim(len(order) - 0.4, -0.6)
-    copies = shown.copies[:BARS][order]
+    copies = shown.copies[order]
     ax.set_yticks(rows, [f"{i + 1}" if c == 1 else f"{i + 1} (×{c})" for i, c in enumerate(copies)])
     ax.set_ylabel("splat")
     ax.set_xlabel(style.wrap(f"amplitude: {shown.fit.names[-1]}", 50))

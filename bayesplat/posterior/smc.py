@@ -96,8 +96,10 @@ def _rise(problem: Problem, settings: Settings, state: State) -> State:
     """Raise the power as far as the population bears, resample, and move every draw at the new power."""
     key, pick, move_key = jax.random.split(state.key, 3)
     left = 1 - state.power
-    delta = jnp.clip(ess_solver(lambda given: given, state.log_likelihood, settings.ess, left, dichotomy), 0.0, left)
-    log_weights = delta * state.log_likelihood
+    # what float64 cannot compute counts as the worst of what it can
+    known = jnp.where(jnp.isnan(state.log_likelihood), jnp.nanmin(state.log_likelihood), state.log_likelihood)
+    delta = jnp.clip(ess_solver(lambda given: given, known, settings.ess, left, dichotomy), 0.0, left)
+    log_weights = delta * known
     rows = systematic(pick, jax.nn.softmax(log_weights), settings.draws)
     power = state.power + delta
     tempered = problem.tempered(power)
@@ -117,7 +119,8 @@ def _mass(problem: Problem, z: jax.Array) -> jax.Array:
     """The mean squared gradient over the population, as NUTS learns it over time."""
     unflat = unflatten(problem.sites())
     gradient = jax.grad(lambda z: potential(problem, unflat(z)))
-    return mean_over_splats(problem, jax.lax.map(lambda z: gradient(z) ** 2, z, batch_size=BATCH).mean(0))
+    square = jax.lax.map(lambda z: gradient(z) ** 2, z, batch_size=BATCH)
+    return mean_over_splats(problem, jnp.nanmean(square, axis=0))
 
 
 def _move(

@@ -3,8 +3,6 @@
 Inside such a program the sites have the names of `Problem.sites`; `numpyro.handlers.scope` keeps several terms apart.
 """
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,14 +21,14 @@ from bayesplat.scaling import Scaling
 from bayesplat.trend import trend_features
 
 
-class SplatFunction(NamedTuple):
+class SplatFunction(eqx.Module):
     """f = trend + sum of splats, in the user's units: a pytree that works under jit, vmap and grad."""
 
     measure: SplatMeasure
     trend: Float[AnyArray, " t"]  # coefficients on the unit box, in the units of f
     sigma: Float[AnyArray, ""]  # the noise scale that the prior on amplitudes may lean on, in the units of f
     scaling: Scaling
-    kind: str  # of the trend
+    kind: str = eqx.field(static=True)  # of the trend
 
     def __call__(self, x: Float[AnyArray, "n d"]) -> Float[AnyArray, " n"]:
         """Values f(x) (n,) at inputs (n, d)."""

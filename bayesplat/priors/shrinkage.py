@@ -14,6 +14,10 @@ from bayesplat.priors.sites import SiteTable, vector
 USUALLY_ACTIVE = 5.0
 """Splats expected to matter, unless told."""
 
+LEAST_UNEXPLAINED = 1e-10
+"""Least share of variance that R2D2 leaves to the noise, that of noise at its floor: with less, draws from the prior
+have amplitudes whose likelihood float64 cannot compute."""
+
 
 @dataclass(frozen=True)
 class RegularizedHorseshoe(AmplitudePrior):
@@ -123,7 +127,7 @@ class R2D2(AmplitudePrior):
 
     def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
         """Prior sd of every amplitude."""
-        ratio = values["r2"] / (1 - values["r2"])
+        ratio = values["r2"] / jnp.maximum(1 - values["r2"], LEAST_UNEXPLAINED)
         split = values["part"] / jnp.sum(values["part"])
         return sigma * jnp.sqrt(ratio * split / context.overlap)
 

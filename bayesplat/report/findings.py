@@ -53,8 +53,8 @@ class Findings(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What stands in brackets at the end of the output's name, with a space before it; else nothing."""
-        found = re.search(r"\(([^()]+)\)\s*$", self.post.names[-1])
+        """What the output's name ends with in brackets that stand apart, with a space before it; else nothing."""
+        found = re.search(r"\s\(([^()]+)\)\s*$", self.post.names[-1])
         return f" {found[1]}" if found else ""
 
     @property

@@ -103,12 +103,13 @@ def _stacking(found: Findings) -> str:
 def check_sentences(found: Findings) -> str:
     """Values of the diagnostics."""
     loo = found.overfitting.loo
+    refits = f" once {count(loo.refitted, 'other')} had been left out in exact refits" if loo.refitted else ""
     values = dict(zip(found.overfitting.table.index, found.overfitting.table["value"].tolist(), strict=True))
     return (
         f"{_convergence(found)} Predictions were judged by leave-one-out cross-validation with Pareto-smoothed "
         f"importance sampling [[vehtari2017, vehtari2024]]: elpd {loo.elpd:.1f} (standard error {loo.se:.1f}), "
         f"{values['effective parameters p_loo']:.1f} effective parameters, {loo.n_bad} of {found.n} data with "
-        f"Pareto k above {loo.good_k:.2f} or unknown, and uniformity of the leave-one-out probability integral "
+        f"Pareto k above {loo.good_k:.2f} or unknown{refits}, and uniformity of the leave-one-out probability integral "
         f"transform with p = {values['LOO-PIT uniformity p']:.2g}. {_sensitivity(found)} "
         "Intervals are equal-tailed with probability 90%."
     )

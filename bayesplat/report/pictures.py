@@ -84,10 +84,11 @@ def _splats(found: Findings) -> Words:
 
 def _checks(found: Findings) -> Words:
     loo = found.overfitting.loo
+    exact = f", and {loo.refitted} at 0 were scored by exact refits" if loo.refitted else ""
     return Words(
         "Figure 3",
         "Four panels: prior predictive draws, posterior predictive draws and the data; calibration by LOO-PIT; Pareto "
-        f"k-hat of every datum, of which {loo.n_bad} are above the limit {loo.good_k:.2f} or unknown.",
+        f"k-hat of every datum, of which {loo.n_bad} are above the limit {loo.good_k:.2f} or unknown{exact}.",
         "Top: data sets that the model makes up, before the data (left) and after (right), beside the real one. Bottom "
         "left: calibration; a line that leaves the grey band means bands that are too narrow, too wide or shifted. "
         "Bottom right: data whose leave-one-out score cannot be trusted lie above the dashed line.",

@@ -38,6 +38,7 @@ class Splats(NamedTuple):
     copies: np.ndarray  # (m,) how many coincide there
     heights: np.ndarray  # (m, s) summed amplitude of the splats alike, in every draw searched
     present: np.ndarray  # (m, s) whether that sum matters
+    cut: bool  # whether the draw has weaker ones
 
     @property
     def extent(self) -> Float[np.ndarray, "m d"]:
@@ -58,7 +59,8 @@ def splats(post: Posterior) -> Splats:
     alike = _alike(A, b, draws["A"].values, draws["b"].values)
     heights = np.where(alike, amplitude, 0.0).sum(2)
     active = np.abs(heights) > least_active(post.data)
-    return Splats(A, b, shown.amplitude[:ROWS], shown.copies[:ROWS], heights, active)
+    cut = len(shown.b) > ROWS
+    return Splats(A, b, shown.amplitude[:ROWS], shown.copies[:ROWS], heights, active, cut)
 
 
 def _alike(
@@ -84,11 +86,12 @@ def splat_table(found: Findings) -> Html:
     if not len(shown.b):
         return paragraph("No splat matters to f: the trend alone explains what is explained.")
     head = ["splat", *(f"{name}: centre (extent)" for name in names), "height", "found in", "height where found"]
+    most = f"{ROWS} strongest " if shown.cut else ""
     caption = (
-        f"Table 1. The splats of the draw in Figure 2, strongest first. Extent: one sd of the splat along the input. "
-        f"Height: at its peak, in units of {found.post.names[-1]}. Found in: share of {shown.present.shape[1]} draws "
-        "that have splats in the same place with the same shape. Height where found: median and 90% interval over "
-        "those draws."
+        f"Table 1. The {most}splats of the draw in Figure 2, strongest first. Extent: one sd of the splat along the "
+        f"input. Height: at its peak, in units of {found.post.names[-1]}. Found in: share of {shown.present.shape[1]} "
+        "draws that have splats in the same place with the same shape. Height where found: median and 90% interval "
+        "over those draws."
     )
     rows = [_row(shown, i) for i in range(len(shown.b))]
     return Html(_explanation() + table(caption, head, rows, numeric=range(1, len(head))))

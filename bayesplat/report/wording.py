@@ -21,9 +21,11 @@ def beside(value: float, scale: float, digits: int = 2) -> str:
     """A number to the precision at which `scale`, its spread or width, has so many significant digits."""
     if not (math.isfinite(value) and math.isfinite(scale) and scale > 0):
         return number(value)
-    decimals = digits - 1 - math.floor(math.log10(scale))
-    if abs(value) >= 1e7 or decimals > 8:
-        return f"{value:.{digits + 3}g}"
+    magnitude = math.floor(math.log10(scale))
+    decimals = digits - 1 - magnitude
+    if (abs(value) >= 1e7 and magnitude >= 5) or abs(value) >= 1e15 or decimals > 8:
+        further = max(0, math.floor(math.log10(max(abs(value), scale))) - magnitude)
+        return f"{value:.{digits + further}g}"
     return f"{round(value, decimals) + 0.0:.{max(decimals, 0)}f}"  # + 0.0: no minus zero
 
 

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 
+import made_up
 import numpy as np
 import pandas as pd
 import pytest
 
 import bayesplat as bs
 from bayesplat.cli import compare, demo, fit, predict, report, resume
+from bayesplat.cli.files import read_table
 from bayesplat.posterior.predict import Prediction
 
 from . import run
@@ -126,6 +128,27 @@ def test_a_fit_that_was_killed_goes_on(nc, tmp_path, monkeypatch):
         assert not (tmp_path / f"{out}.checkpoint").exists()
 
 
+def test_resume_deletes_the_work_and_nothing_else(tmp_path, monkeypatch):
+    """Results never go into the folder that goes, and dots in its name stay."""
+    post, folder = made_up.posterior(1), tmp_path / "run_0.5"
+    monkeypatch.setattr(resume, "resume_run", lambda folder: post)
+    monkeypatch.setattr(bs.Posterior, "convergence", lambda post: "Convergence")
+    folder.mkdir()
+    result = run("resume", folder, "--out", folder / "run.nc")
+    assert "Expected --out outside" in result.stderr
+    assert "got nothing" not in result.stderr
+    (folder / "start-0.npz").touch()
+    (folder / "mine.nc").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(resume, "read_manifest", lambda folder: None)
+        assert run("resume", folder).exit_code == 0
+        assert [entry.name for entry in folder.iterdir()] == ["mine.nc"]
+        assert (tmp_path / "run_0.5.nc").is_file()
+        (folder / "mine.nc").unlink()
+        assert f"{tmp_path / 'run_0.5.nc'} exists: it will be replaced" in run("resume", folder).stderr
+    assert not folder.exists()
+
+
 OPTIONS = [
     ("", "RegularizedHorseshoe("),
     ("--splats 3", "RegularizedHorseshoe("),
@@ -152,6 +175,17 @@ def test_fit_options_reach_the_model(options, shown, folder, monkeypatch):
     result = run("fit", folder / "data.csv", "--target", "y", "--out", folder / "other.nc", *options.split())
     assert result.exit_code == 2
     assert shown in result.stderr
+
+
+def test_columns_of_a_parquet_file_have_names_of_their_own(tmp_path):
+    pd.DataFrame({"x": [1.0], "x ": [2.0], "y": [3.0]}).to_parquet(tmp_path / "data.parquet")
+    result = run("fit", tmp_path / "data.parquet", "--target", "y", "--out", tmp_path / "run.nc")
+    assert "has several columns named 'x'; give each column a name of its own" in result.stderr
+
+
+def test_an_empty_cell_of_the_only_column_is_no_blank_line(tmp_path):
+    (tmp_path / "new.csv").write_text("x\n1\n\n3\n\n")
+    assert read_table(tmp_path / "new.csv")["x"].tolist() == ["1", "", "3"]
 
 
 def test_parquet_is_read_as_csv_is(tmp_path, monkeypatch):
@@ -221,6 +255,18 @@ def test_predict_is_the_posteriors_prediction(nc, folder):
     for name in ("mean", "sd", "lower", "upper"):
         np.testing.assert_allclose(frame[name], getattr(expected, name), atol=1e-3 * expected.sd.min())
     assert ((frame["lower"] < frame["mean"]) & (frame["mean"] < frame["upper"])).all()
+
+
+def test_predictions_stand_beside_their_rows_of_a_parquet_file(nc, folder, tmp_path):
+    """An index from sorting or choosing rows is no order of its own; one with a name is a column."""
+    rows = pd.DataFrame({"time": [30.0, 10.0, 20.5], "who": ["c", "a", "b"]}).sort_values("time")
+    rows.to_parquet(tmp_path / "sorted.parquet")
+    rows[rows.time < 25].set_index("who").to_parquet(tmp_path / "chosen.parquet")
+    expected = bs.load(nc).predict(np.array([10.0, 20.5, 30.0])).mean
+    for name, count in (("sorted", 3), ("chosen", 2)):
+        frame = table(run("predict", nc, tmp_path / f"{name}.parquet"))
+        assert frame["who"].tolist() == ["a", "b", "c"][:count]
+        np.testing.assert_allclose(frame["mean"], expected[:count], rtol=1e-4)
 
 
 def test_predict_options_and_file(nc, folder, tmp_path):

@@ -16,7 +16,7 @@ from bayesplat import collapsed
 from bayesplat.checkpoint import NO_JOURNAL, Folder
 from bayesplat.devices import inference
 from bayesplat.posterior import gibbs, smc
-from bayesplat.priors import Repulsive, Ridge
+from bayesplat.priors import R2D2, Repulsive, Ridge
 from bayesplat.priors.sites import draw
 
 RUNS = 8
@@ -73,6 +73,23 @@ def test_at_power_zero_nothing_is_known_and_at_one_everything(problem, x64):
     values = draw(problem.sites(), jax.random.key(2))
     at = [float(problem.tempered(jnp.asarray(power)).log_rest(values)) for power in (0.0, 0.25, 1.0)]
     np.testing.assert_allclose(at, np.array([0.0, 0.25, 1.0]) * float(problem.log_likelihood(values)), rtol=1e-12)
+
+
+def test_a_draw_whose_likelihood_is_no_number_counts_as_the_worst(problem, x64):
+    """It must not take the population with it."""
+    state = smc._start(problem, SETTINGS.draws, jax.random.key(0))
+    best = int(jnp.argmax(state.log_likelihood))
+    after = smc._rise(problem, SETTINGS, state._replace(log_likelihood=state.log_likelihood.at[best].set(jnp.nan)))
+    assert np.isfinite(after.log_evidence)
+    assert 0 < after.power < 1
+    assert len(np.unique(np.asarray(after.z), axis=0)) > SETTINGS.draws / 2
+
+
+def test_every_draw_from_a_prior_that_explains_all_has_a_likelihood():
+    x = np.linspace(0, 1, 100)[:, None]
+    problem = problem_of(R2D2(r2=0.99), 20, x=x, y=np.sin(6 * x[:, 0]))
+    log_likelihood, _ = from_prior(problem, lambda problem, values: values["sigma"], 400)
+    assert np.isfinite(log_likelihood).all()
 
 
 def test_repulsion_belongs_to_the_prior_and_is_not_tempered(x64):

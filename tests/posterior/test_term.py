@@ -100,7 +100,9 @@ def test_a_function_is_a_pytree_under_jit_vmap_and_grad(term, x64):
     x = jnp.asarray(X[:, None])
     plain = f.scaling.mean + f.trend[0] + f.trend[1] * (f.scaling.to_box(X) - 0.5) + f.measure(x)[:, 0]
     np.testing.assert_allclose(f(x), plain, rtol=1e-12)
-    np.testing.assert_allclose(jax.jit(lambda measure, x: measure(x))(f.measure, x), f.measure(x), rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(lambda f, x: f(x))(f, x), f(x), rtol=1e-12)
+    two = jax.vmap(lambda shift: eqx.tree_at(lambda f: f.trend, f, f.trend + shift))(jnp.array([0.0, 1.0]))
+    np.testing.assert_allclose(jax.vmap(lambda f: f(x))(two)[0], f(x), rtol=1e-12)
     each = jax.vmap(lambda at: f(at[None])[0])(x)
     np.testing.assert_allclose(each, f(x), rtol=1e-12)
     slope = jax.grad(lambda at: f(at[None, None])[0])(18.0)

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from bayesplat.report.findings import find
 from bayesplat.report.markup import Html
 from bayesplat.report.page import CONTENTS, page
 from bayesplat.report.pictures import picture
-from bayesplat.report.splats import splats
+from bayesplat.report.splats import splat_table, splats
 from tests.made_up import INPUTS, OUTPUT, K, N
 
 from .made import CASES, DRAWN, HOSTILE, made
@@ -242,6 +243,22 @@ def test_a_folder_that_cannot_be_written_is_named(quick, tmp_path, monkeypatch):
 
 def _refuse(path, mode):
     raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("mass (kg)", " kg"), ("heat flow (W/m²) ", " W/m²"), ("log(price)", ""), ("f(x)", ""), ("y", "")],
+)
+def test_only_brackets_that_stand_apart_hold_a_unit(name, unit):
+    post = made()
+    assert find(replace(post, names=(*post.names[:-1], name))).unit == unit
+
+
+def test_a_table_of_the_strongest_splats_says_so(monkeypatch):
+    found = find(made())
+    assert "The splats of the draw" in splat_table(found)
+    monkeypatch.setattr(sys.modules["bayesplat.report.splats"], "ROWS", 2)
+    assert "The 2 strongest splats of the draw" in splat_table(found)
 
 
 def test_the_table_holds_the_splats_of_the_picture():

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,20 @@ from bayesplat.atomic import write_whole
 from bayesplat.tables import identical
 
 FORMAT = "bayesplat-checkpoint"
-VERSION = 4
+VERSION = 5
 """Version of the files in the folder; raised whenever an older reader would misread one.
 
-2: data may have errors. 3: the settings have a digest. 4: starts of the flow have certificates.
+2: data may have errors. 3: the settings have a digest. 4: starts of the flow have certificates. 5: a start may be
+given.
 """
 
 MANIFEST, LOCK = "run.json", "lock"
 
-DATA_REMEDY = "restore it, or begin again in another folder"
-"""What to do where a run has lost its data."""
+DATA, START = "data", "start"
+"""Pieces that a run begins with."""
+
+ANEW, LOST = "delete this file, and what was in it is made anew", "restore it, or begin again in another folder"
+"""What to do about a damaged piece, and about one that the run begins with."""
 
 
 class Journal:
@@ -49,6 +53,14 @@ class Journal:
     def recall(self, name: str, like: Any) -> Any:
         """The piece of that name with the structure of `like`, or None."""
         return None
+
+    def begun_with(self, like: Any) -> list[Any]:
+        """The parts of the start that was given, each with the structure of `like`; none if none was."""
+        piece = self.recall(START, like)
+        if piece is None:
+            return []
+        leaves, structure = jax.tree.flatten(piece)
+        return [jax.tree.unflatten(structure, map(np.asarray, part)) for part in zip(*leaves, strict=True)]
 
 
 NO_JOURNAL = Journal()
@@ -75,7 +87,7 @@ class Folder(Journal):
 
         write_whole(self._path(name), write)
 
-    def recall(self, name: str, like: Any, remedy: str = "delete this file, and what was in it is made anew") -> Any:
+    def recall(self, name: str, like: Any) -> Any:
         """Read a piece; raises BayesplatError, with the file's name and a remedy, if it cannot be what `like` is."""
         path, (models, structure) = self._path(name), jax.tree.flatten(like)
         if not path.is_file():
@@ -85,6 +97,7 @@ class Folder(Journal):
                 arrays = [file[str(i)] for i in range(len(file.files))]
             leaves = [_restored(array, model) for array, model in zip(arrays, models, strict=True)]
         except Exception as error:
+            remedy = LOST if name in (DATA, START) else ANEW
             raise BayesplatError(f"{path} is damaged: it cannot be read; {remedy}.") from error
         return jax.tree.unflatten(structure, leaves)
 
@@ -147,19 +160,22 @@ def opened(
     settings: dict[str, Any],
     data: tuple[np.ndarray | None, ...],
     made_by: dict[str, Any],
+    start: Sequence[Any] = (),
 ) -> Iterator[Journal]:
     """The journal of a run in a folder, new or going on; no other process may use the folder meanwhile.
 
-    `settings` and `data` decide the run, `made_by` (versions and device) only its last bits. Raises BayesplatError for
-    a folder that cannot be written, is in use, or holds a run with other settings or of other data.
+    `settings`, `data` and the parts of a `start`, if one was given, decide the run, `made_by` (versions and device)
+    only its last bits. Raises BayesplatError for a folder that cannot be written, is in use, or holds a run with other
+    settings, of other data or from another start; who goes on need not have the start.
     """
+    pieces = {DATA: data, **({START: jax.tree.map(lambda *parts: np.stack(parts), *start)} if start else {})}
     path = Path(folder)
     with _locked(path):
         journal = Folder(path)
         if (path / MANIFEST).exists():
-            _same_run(journal, settings, data, made_by)
+            _same_run(journal, settings, pieces, made_by)
         else:
-            _begin(journal, settings, data, made_by)
+            _begin(journal, settings, pieces, made_by)
         yield journal
 
 
@@ -183,32 +199,34 @@ def _locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _begin(
-    journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray | None, ...], made_by: dict[str, Any]
-) -> None:
+def _begin(journal: Folder, settings: dict[str, Any], pieces: dict[str, Any], made_by: dict[str, Any]) -> None:
     others = [entry.name for entry in journal.folder.iterdir() if entry.name != LOCK]
     kept = sorted(name for name in others if not name.endswith(".tmp"))
-    if kept == ["data.npz"] and _holds(journal, data):
+    if kept in (["data.npz"], ["data.npz", "start.npz"]) and _holds(journal, pieces[DATA]):
         kept = []  # killed before it had a manifest
     require(not kept, f"Expected an empty or new folder for a checkpoint, got {journal.folder} with {kept[:3]} in it.")
-    journal.record("data", data)
+    for name, piece in pieces.items():
+        journal.record(name, piece)
     manifest = {"format": FORMAT, "format_version": VERSION, "settings": settings, "made_by": made_by}
+    manifest[START] = START in pieces
     manifest["sha256"] = _digest(manifest)
     # last, so that a folder with a manifest is complete
     write_whole(journal.folder / MANIFEST, lambda path: path.write_text(json.dumps(manifest, indent=1), "utf-8"))
 
 
-def _holds(journal: Folder, data: tuple[np.ndarray | None, ...]) -> bool:
+def _holds(journal: Folder, data: Any) -> bool:
     """Whether the folder has these data, and not a file of the user's with that name."""
     try:
-        return identical(journal.recall("data", data), data)
+        return _equal(journal.recall(DATA, data), data)
     except BayesplatError:
         return False
 
 
-def _same_run(
-    journal: Folder, settings: dict[str, Any], data: tuple[np.ndarray | None, ...], made_by: dict[str, Any]
-) -> None:
+def _equal(*pieces: Any) -> bool:
+    return identical(*([np.asarray(leaf) for leaf in jax.tree.leaves(piece)] for piece in pieces))
+
+
+def _same_run(journal: Folder, settings: dict[str, Any], pieces: dict[str, Any], made_by: dict[str, Any]) -> None:
     manifest = read_manifest(journal.folder)
     stored = manifest.get("settings", {})
     # through JSON and back, as what is stored has gone
@@ -220,11 +238,14 @@ def _same_run(
         f"{journal.folder} holds a run with other settings ({'; '.join(other)}): choose another folder, delete this "
         "one, or go on with it by bayesplat.resume.",
     )
-    before = journal.recall("data", data, DATA_REMEDY)
-    require(
-        before is not None and identical(before, data),
-        f"{journal.folder} holds a run of other data: choose another folder, or delete this one.",
-    )
+    for name in (DATA, START) if manifest.get(START) else (DATA,):
+        path = journal.folder / f"{name}.npz"
+        require(path.is_file(), f"{path} is missing: {LOST}.")
+    for name, piece in pieces.items():
+        what = "of other data" if name == DATA else "from another `start`"
+        kept = journal.recall(name, piece)
+        same = kept is not None and _equal(kept, piece)
+        require(same, f"{journal.folder} holds a run {what}: choose another folder, or delete this one.")
     if manifest.get("made_by") != json.loads(json.dumps(made_by)):
         warnings.warn(
             f"{journal.folder} was begun with other versions or on another device: the draws that follow are as good, "

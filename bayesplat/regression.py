@@ -21,6 +21,7 @@ from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.diagnostics.stacking import stacked
 from bayesplat.flow import run as flow
 from bayesplat.flow.chain_start import chain_start
+from bayesplat.flow.descent import state_like
 from bayesplat.flow.evidence import neg_log_evidence
 from bayesplat.flow.result import PointFit, point_fit
 from bayesplat.posterior import svi
@@ -71,8 +72,9 @@ class SplatModel(Specification):
         if start is not None:
             _same_problem(start, bound)
         asked = {"seed": integer("seed", seed), "starts": positive_int("starts", starts)}
-        with _journal(checkpoint, bound, "fit", asked) as journal:
-            return _flow(bound, progress, journal, resume=start.runs if start is not None else (), **asked)
+        given = [] if start is None else [run.state for run in start.runs]
+        with _journal(checkpoint, bound, "fit", asked, given) as journal:
+            return _flow(bound, progress, journal, given, **asked)
 
     def sample(
         self,
@@ -125,10 +127,10 @@ class SplatModel(Specification):
         asked = {"method": method, "seed": seed, **budget._asdict()}
         with inference(bound.device):
             # before there is a folder: whoever resumes a run that was killed does not have the fit
-            given = None if start is None else _of_fit(bound, start, count)
+            given = [] if start is None else _of_fit(bound, start, count)
             key, prior_key, complete_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), NO_START), 3)
             with (
-                _journal(checkpoint, bound, "sample", asked) as journal,
+                _journal(checkpoint, bound, "sample", asked, given) as journal,
                 meanwhile(lambda: _aside(bound, prior_key)) as aside,
             ):
                 starts = _starts(bound, given, count, seed, progress, journal) if count else []
@@ -226,7 +228,7 @@ def _apart(fit: PointFit, chains: int) -> None:
 
 
 def _journal(
-    folder: str | os.PathLike[str] | None, bound: Bound, task: str, asked: dict[str, Any]
+    folder: str | os.PathLike[str] | None, bound: Bound, task: str, asked: dict[str, Any], start: list[Any]
 ) -> AbstractContextManager[Journal]:
     if folder is None:
         return nullcontext(NO_JOURNAL)
@@ -234,21 +236,22 @@ def _journal(
     data = bound.data
     known = {} if data.y_err is None else {"y_err": True}
     settings = {"task": task, "model": spec, "names": list(data.names), **asked, **known}
-    return opened(folder, settings, (data.x, data.y, data.y_err), bound.environment)
+    return opened(folder, settings, (data.x, data.y, data.y_err), bound.environment, start)
 
 
 def _flow(
     bound: Bound,
     progress: bool | None,
-    journal: Journal = NO_JOURNAL,
+    journal: Journal,
+    given: list[flow.State],
     *,
     seed: int,
     starts: int,
-    resume: tuple[flow.Run, ...] = (),
 ) -> PointFit:
     device = bound.device
     with inference(device), display("flow", progress) as show:
         energy = neg_log_evidence(bound.problem)
+        resume = given or journal.begun_with(state_like(energy))
 
         def report(p: flow.Progress) -> None:
             show(p.done, p.total, "compiling" if np.isinf(p.energy) else f"energy {p.energy:.1f} nats")
@@ -265,22 +268,20 @@ def _aside(bound: Bound, key: Key) -> Draw:
 
 
 def _starts(
-    bound: Bound, given: list[Sites] | None, count: int, seed: int, progress: bool | None, journal: Journal
+    bound: Bound, given: list[Sites], count: int, seed: int, progress: bool | None, journal: Journal
 ) -> list[Sites]:
     """Site values of one start per chain: those given, or kept, or those of the flow."""
+    like = dict.fromkeys(bound.problem.sites(), 0)
     with inference():
-        kept = journal.recall("starts", [dict.fromkeys(bound.problem.sites(), 0)] * count)
-    if kept is not None and given is None:
-        return kept
-    starts = given if given is not None else _flown(bound, count, seed, progress, journal)
-    same = kept is None or jax.tree.all(jax.tree.map(np.array_equal, kept, starts))
-    require(same, f"{journal.folder} holds a run from another `start`: choose another folder.")
-    journal.record("starts", starts)
-    return starts
+        kept = given or journal.begun_with(like) or journal.recall("starts", [like] * count)
+    if not kept:
+        kept = _flown(bound, count, seed, progress, journal)
+        journal.record("starts", kept)
+    return kept
 
 
 def _flown(bound: Bound, count: int, seed: int, progress: bool | None, journal: Journal) -> list[Sites]:
-    fit = _flow(bound, progress, journal, seed=seed, starts=count)
+    fit = _flow(bound, progress, journal, [], seed=seed, starts=count)
     if fit.interrupted:
         # whoever interrupts wants no chains; and those of unfinished starts would not be those of a run that goes on
         way_on = "" if journal.folder is None else f"; bayesplat.resume({str(journal.folder)!r}) goes on"

@@ -7,7 +7,7 @@ from pathlib import Path
 from bayesplat import io
 from bayesplat._checks import BayesplatError, require
 from bayesplat._lazy import pd
-from bayesplat.checkpoint import DATA_REMEDY, MANIFEST, Folder, read_manifest
+from bayesplat.checkpoint import DATA, LOST, MANIFEST, Folder, read_manifest
 from bayesplat.flow.result import PointFit
 from bayesplat.regression import SplatModel
 from bayesplat.results import Posterior
@@ -23,8 +23,8 @@ def resume(checkpoint: str | os.PathLike[str], progress: bool | None = None) -> 
     folder = Path(checkpoint)
     settings = read_manifest(folder).get("settings", {})
     known = isinstance(settings, dict) and settings.pop("y_err", False)
-    data = Folder(folder).recall("data", (0, 0, 0 if known else None), DATA_REMEDY)
-    require(data is not None, f"{folder / 'data.npz'} is missing: {DATA_REMEDY}.")
+    data = Folder(folder).recall(DATA, (0, 0, 0 if known else None))
+    require(data is not None, f"{folder / 'data.npz'} is missing: {LOST}.")
     try:
         task, names = settings.pop("task"), settings.pop("names")
         model = io.spec_from_json(settings.pop("model"), SplatModel)

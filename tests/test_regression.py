@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import sys
 import warnings
 
 import jax
@@ -15,8 +16,9 @@ import xarray as xr
 from scipy.integrate import quad
 
 import bayesplat as bs
-from bayesplat import regression, sampling
+from bayesplat import checkpoint, regression, sampling
 from bayesplat.bound import bind_table
+from bayesplat.checkpoint import Folder
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.flow import descent
 from bayesplat.flow import run as flow
@@ -571,6 +573,54 @@ def test_a_folder_begun_with_a_start_has_it_from_the_beginning(model, data, fit,
         model.sample(*data, start=fit, checkpoint=tmp_path / "run", **BUDGET)
     with pytest.raises(bs.BayesplatError, match="Expected the folder of a checkpoint"):
         bs.resume(tmp_path / "run")
+
+
+def stopped_at(monkeypatch, piece):
+    """Checkpoints end the process where they would write this piece."""
+
+    def record(folder, name, content):
+        if name == piece:
+            raise SystemExit
+        whole(folder, name, content)
+
+    whole = Folder.record
+    monkeypatch.setattr(Folder, "record", record)
+
+
+@pytest.mark.parametrize("piece", ["run.json", "flow-0", "flow-1"])
+def test_a_fit_killed_anywhere_goes_on_from_the_start_it_was_given(model, data, tmp_path, monkeypatch, piece):
+    start = model.fit(*data, seed=5, starts=2)
+    whole, folder = model.fit(*data, seed=1, starts=2, start=start), tmp_path / "run"
+    with monkeypatch.context() as patched:
+        if piece == "run.json":
+            patched.setattr(checkpoint, "_digest", lambda manifest: sys.exit())
+        stopped_at(patched, piece)
+        with pytest.raises(SystemExit):
+            model.fit(*data, seed=1, starts=2, start=start, checkpoint=folder)
+    again = model.fit(*data, seed=1, starts=2, start=start, checkpoint=folder) if piece == "run.json" else None
+    for path in folder.glob("flow-*.npz"):
+        path.unlink()  # which is said to lose nothing
+    for found in (again or bs.resume(folder), bs.resume(folder)):
+        for one, other in zip(found.runs, whole.runs, strict=True):
+            np.testing.assert_array_equal(one.history, other.history)
+    other = dataclasses.replace(start, runs=start.runs[::-1])
+    with pytest.raises(bs.BayesplatError, match="holds a run from another `start`"):
+        model.fit(*data, seed=1, starts=2, start=other, checkpoint=folder)
+
+
+def test_draws_from_a_given_start_can_be_made_anew_but_not_without_it(model, data, fit, tmp_path):
+    asked = {"method": "laplace", "chains": 2, "draws": 20}
+    folder, draws = tmp_path / "run", model.sample(*data, start=fit, **asked).data["posterior"]["f"]
+    model.sample(*data, start=fit, checkpoint=folder, **asked)
+    for path in folder.glob("mode-*.npz"):
+        path.unlink()
+    np.testing.assert_array_equal(bs.resume(folder).data["posterior"]["f"], draws)
+    (folder / "start.npz").write_bytes(b"")
+    with pytest.raises(bs.BayesplatError, match=r"start\.npz is damaged: .*; restore it, or begin again in another"):
+        bs.resume(folder)
+    (folder / "start.npz").unlink()
+    with pytest.raises(bs.BayesplatError, match=r"start\.npz is missing: restore it, or begin again in another"):
+        bs.resume(folder)
 
 
 def test_without_a_trend_f_is_zero_far_from_splats(data):

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from bayesplat._checks import require
 from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.devices import jit_once
@@ -64,6 +63,11 @@ _nothing = jit_once(lambda energy, room: energy.start(room))
 _begin = {name: eqx.filter_jit(getattr(start, name)) for name in ("grid", "random")}
 
 
+def state_like(energy: Energy) -> State:
+    """What a state is made of, for whoever reads one."""
+    return State(eqx.filter_eval_shape(energy.start, 1), np.zeros(1), np.zeros(()))
+
+
 class Outcome(NamedTuple):
     """What a move comes to."""
 
@@ -104,23 +108,13 @@ class Descent:
     def keep_in(self, journal: Journal, name: str) -> None:
         """Keep records under this name from now on, and go on from the one there is."""
         self.journal, self.name = journal, name
-        like = (
-            State(eqx.filter_eval_shape(self.energy.start, 1), np.zeros(1), np.zeros(())),
-            [0] * len(Standing._fields),
-        )
+        like = (state_like(self.energy), [0] * len(Standing._fields))
         piece = journal.recall(name, like)
         if piece is not None:
             state, at = piece
-            if self.state is not None:
-                history, *_ = at
-                first = history[0] if history.size else state.energy
-                same = float(first) == float(self.state.energy)
-                require(same, f"{journal.folder} holds a run from another `start`: choose another folder.")
             self.state = jax.tree.map(jnp.asarray, state)
             # plain lists and numbers again
             self.at = Standing(*(part.tolist() for part in at))
-        elif self.state is not None:
-            self._record()  # an earlier fit, which whoever resumes this one does not have
 
     def _record(self) -> None:
         lists = {name: np.asarray(getattr(self.at, name)) for name in ("history", "alive", "certificates")}

@@ -101,7 +101,7 @@ def solve(
         left = residuals[-1] if residuals else first
         operator, target = equation.linear(u, slowest * min(1.0, left / first if first else 0.0))
         energy = squared_error(bind(spec, equation.x, target, spec.likelihood.field(equation.x), operator), PENALTY)
-        before = tuple(_revalued(energy, run) for run in found.runs) if found else ()
+        before = [_revalued(energy, run.state) for run in found.runs] if found else []
         runs = flow.run_flow(energy, own, starts, HASTE if step < newton else flow.Settings(), resume=before)
         tried = Solution(spec, energy, runs, np.zeros(0))
         u, laplacian = tried.predict(equation.x), _laplacian(tried)
@@ -113,10 +113,10 @@ def solve(
     return found
 
 
-def _revalued(energy: Energy, run: flow.Run) -> flow.Run:
+def _revalued(energy: Energy, state: State) -> State:
     """The same splats with the energy that they have for another operator."""
-    state = jax.tree.map(jnp.asarray, run.state)
-    return run._replace(state=state._replace(energy=_value(energy, state)))
+    state = jax.tree.map(jnp.asarray, state)
+    return state._replace(energy=_value(energy, state))
 
 
 @eqx.filter_jit

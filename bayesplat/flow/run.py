@@ -1,7 +1,7 @@
 """The Wasserstein-Fisher-Rao flow, assembled: several starts on threads, of which the better half goes on."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,7 +12,7 @@ from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.flow.descent import INTERRUPTED, Descent, Run
 from bayesplat.flow.energy import Energy
-from bayesplat.flow.step import Settings
+from bayesplat.flow.step import Settings, State
 from bayesplat.flow.turn import BUDGET_SPENT
 from bayesplat.prefetch import Cores
 from bayesplat.threads import run_all
@@ -35,21 +35,21 @@ def run_flow(
     starts: int,
     settings: Settings,
     report: Callable[[Progress], None] = lambda progress: None,
-    resume: tuple[Run, ...] = (),
+    resume: Sequence[State] = (),
     journal: Journal = NO_JOURNAL,
 ) -> list[Run]:
     """Run several starts, at temperatures from 0 (greedy) to 1 so that they differ; lowest energy first.
 
-    `resume` goes on from the ends of earlier runs; `journal` keeps every start as it goes, and a run that was killed
-    goes on from there to the same end. An interrupt (Ctrl-C) ends all starts after their current move and keeps what
-    they reached; those that have not begun never do, but for the first.
+    `resume` goes on from states, such as the ends of earlier runs; `journal` keeps every start as it goes, and a run
+    that was killed goes on from there to the same end. An interrupt (Ctrl-C) ends all starts after their current move
+    and keeps what they reached; those that have not begun never do, but for the first.
     """
     temperatures = np.linspace(0.0, 1.0, starts)
     keys = jax.random.split(key, starts)
     cores = Cores()
     flows = [Descent(energy, settings, key, float(t), cores) for key, t in zip(keys, temperatures, strict=True)]
     for flow, earlier in zip(flows, resume, strict=False):
-        flow.state = jax.tree.map(jnp.asarray, earlier.state)
+        flow.state = jax.tree.map(jnp.asarray, earlier)
     for i, flow in enumerate(flows):
         flow.keep_in(journal, f"flow-{i}")
 

@@ -71,7 +71,7 @@ def test_room_stays_where_dead_splats_cost_little(case, monkeypatch):
 def test_a_fit_that_goes_on_has_only_the_room_that_it_needs(case, monkeypatch):
     (energy, room), rooms = case, []
     earlier = flow(energy, [], monkeypatch, dear=descent.DEAR)
-    done = flow(energy, rooms, monkeypatch, resume=(earlier,))
+    done = flow(energy, rooms, monkeypatch, resume=(earlier.state,))
     assert set(rooms) == {room}
     assert done.history[0] == earlier.state.energy
 

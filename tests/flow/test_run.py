@@ -225,7 +225,7 @@ def test_a_flow_goes_on_where_it_was_left(flows):
     with inference():
         hasty = SETTINGS._replace(trial=1, rounds=1, first_steps=3, last_steps=1)
         short = run.run_flow(flows.first, jax.random.key(3), 1, hasty)
-        on = run.run_flow(flows.first, jax.random.key(4), 1, SETTINGS, resume=tuple(short))[0]
+        on = run.run_flow(flows.first, jax.random.key(4), 1, SETTINGS, resume=[short[0].state])[0]
     assert on.history[0] == short[0].state.energy
     assert falls(on.history)
     assert on.state.energy < short[0].state.energy - 1.0
@@ -343,36 +343,6 @@ def test_a_killed_flow_goes_on_to_the_same_end(flows, tmp_path, monkeypatch, rec
         for name in ("state", "amplitude", "history", "alive", "certificate"):
             jax.tree.map(np.testing.assert_array_equal, getattr(after, name), getattr(before, name))
         assert after.reason == before.reason
-
-
-def test_a_killed_flow_keeps_the_fit_that_it_began_with(flows, tmp_path):
-    def flow(journal, resume=()):
-        return run.run_flow(flows.first, jax.random.key(4), 1, SETTINGS, resume=resume, journal=journal)
-
-    with inference():
-        hasty = SETTINGS._replace(trial=1, rounds=1)
-        short = tuple(run.run_flow(flows.first, jax.random.key(3), 1, hasty))
-        (whole,) = flow(NO_JOURNAL, short)
-        assert killed(lambda journal: flow(journal, short), tmp_path, 1)
-        (again,) = flow(Folder(tmp_path))
-    np.testing.assert_array_equal(again.history, whole.history)
-    assert again.history[0] == short[0].state.energy
-
-
-def test_a_folder_belongs_to_one_start(flows, tmp_path):
-    def flow(resume):
-        return run.run_flow(flows.first, jax.random.key(4), 1, SETTINGS, resume=resume, journal=Folder(tmp_path))
-
-    with inference():
-        one, other = (
-            tuple(run.run_flow(flows.first, jax.random.key(key), 1, SETTINGS._replace(trial=1, rounds=rounds)))
-            for key, rounds in ((3, 1), (5, 3))
-        )
-        assert one[0].state.energy != other[0].state.energy
-        first = flow(one)
-        np.testing.assert_array_equal(flow(one)[0].history, first[0].history)
-        with pytest.raises(BayesplatError, match="holds a run from another `start`"):
-            flow(other)
 
 
 # ---------------------------------------------------------------- the trial

@@ -22,15 +22,22 @@ def choose_device(pairs: int) -> Device:
     """The device set by `jax.default_device`, or the CPU for small problems and an accelerator for large ones."""
     chosen = jax.config.jax_default_device
     if chosen is not None:
-        return chosen
-    default = jax.devices()[0]
-    return default if pairs >= GPU_PAIRS else jax.devices("cpu")[0]
+        return jax.devices(chosen)[0] if isinstance(chosen, str) else chosen
+    return jax.devices()[0] if pairs >= GPU_PAIRS else _cpu()
+
+
+def _cpu() -> Device:
+    """The CPU, or where JAX was told to do without one, what it has."""
+    try:
+        return jax.devices("cpu")[0]
+    except RuntimeError:
+        return jax.devices()[0]
 
 
 @contextmanager
 def inference(device: Device | None = None) -> Iterator[None]:
     """Float64 on `device` (default: the CPU) inside this block and on this thread only."""
-    with jax.enable_x64(True), jax.default_device(device or jax.devices("cpu")[0]):
+    with jax.enable_x64(True), jax.default_device(device or _cpu()):
         yield
 
 

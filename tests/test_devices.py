@@ -47,6 +47,24 @@ def test_small_problems_stay_on_the_cpu(monkeypatch):
 ORDERS = "import arviz, bayesplat, numpyro; from numpyro import distributions as d, infer"
 
 
+def test_a_device_may_be_named_or_there_be_no_cpu(monkeypatch):
+    before = jax.config.jax_default_device
+    jax.config.update("jax_default_device", "cpu")
+    try:
+        assert devices.choose_device(1) == jax.devices("cpu")[0]
+    finally:
+        jax.config.update("jax_default_device", before)
+    gpu = object()
+
+    def without_cpu(kind=None):
+        if kind == "cpu":
+            raise RuntimeError("Unknown backend cpu")
+        return [gpu]
+
+    monkeypatch.setattr(jax, "devices", without_cpu)
+    assert devices.choose_device(1) is gpu
+
+
 def test_arviz_and_numpyro_live_together():
     """ArviZ imports NumPyro lazily; loaded twice, its classes would not know each other and factors would fail."""
     code = f"{ORDERS}; import sys; print(numpyro.distributions is sys.modules['numpyro.distributions'] is d)"

@@ -18,6 +18,7 @@ from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
+from bayesplat.flow.certificate import Candidates
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import packed, picked, resized
 from bayesplat.flow.step import BIRTH, CLEARING, SLIDE, Settings, State, advance, certify, excursion, fill
@@ -51,6 +52,7 @@ class Run(NamedTuple):
     reason: str  # why it stopped, in words
     transport: str  # "gauss-newton" or "lbfgs", chosen by size
     seconds: float
+    unplaced: float = -np.inf  # the last certificate of mothers without a free slot
 
     @property
     def certificate(self) -> float:
@@ -193,7 +195,7 @@ class Descent:
         """What a move comes to."""
         key, certificate = jax.random.fold_in(self.key, turn.number), np.nan
         if turn.move == BIRTH:
-            certificate = self._certificate(turn.state)
+            certificate = float(np.max(self._candidates(turn.state).gain))
         if turn.move == CLEARING:
             new = excursion(self.energy, self.settings, turn.state, key, interrupted)
         else:
@@ -225,9 +227,9 @@ class Descent:
         filled = fill(self.energy, state, self._next_key(), jnp.asarray(self.temperature))
         return advance(self.energy, self.settings, filled, self._edges, self._next_key(), self.settings.first_steps)
 
-    def _certificate(self, state: State) -> float:
-        """By how much one more splat could lower the energy, at most."""
-        return float(np.max(certify(self.energy, state.position, state.live, self.key).gain))
+    def _candidates(self, state: State) -> Candidates:
+        """What one more splat could lower the energy by."""
+        return certify(self.energy, state.position, state.live, self.key)
 
     def _next_key(self) -> Key:
         return jax.random.fold_in(self.key, len(self.at.history))
@@ -248,7 +250,9 @@ class Descent:
         self._try(advance(self.energy, self.settings, self.state, self._edges, key, steps))
         position, live = self.state.position, self.state.live
         amplitude, trend = _masses(self.energy, position, live)
-        self.at.certificates[-1] = self._certificate(self.state)
+        candidates = self._candidates(self.state)
+        gain, taken = np.asarray(candidates.gain), np.asarray(candidates.slot) == self.state.live.size
+        self.at.certificates[-1] = float(gain.max())
         k, state = self.k, _resized(self.state, self.k)
         return Run(
             jax.tree.map(np.asarray, state),
@@ -260,6 +264,7 @@ class Descent:
             self.at.reason,
             transport.choose(self.energy, self.state.live.size),
             self.at.seconds + time.perf_counter() - began,
+            float(gain.max(where=taken, initial=-np.inf)),
         )
 
 

@@ -7,7 +7,8 @@ About a function u_0 the equation is linear up to second order, L u = r with
     L u = diffusion * Laplacian of u + reaction'(u_0) u,   r = source - reaction(u_0) + reaction'(u_0) u_0,
 
 which is regression through the operator L: the flow lowers its squared residual. Far from the solution L may be nearly
-singular, so a pseudo-time step is taken off reaction' at first, in proportion to the residual left (kelley1998).
+singular, so a pseudo-time step is taken off reaction' at first, in proportion to the residual left (kelley1998); once a
+step raises the residual, no longer. Such steps are not taken.
 """
 
 from collections.abc import Callable
@@ -72,7 +73,7 @@ class Solution(NamedTuple):
     spec: Specification
     energy: Energy  # of the last linear equation
     runs: list[flow.Run]  # of the last Newton step, lowest energy first
-    residual: np.ndarray  # root mean square residual of the equation after every Newton step
+    residual: np.ndarray  # root mean square residual of the equation after every Newton step, taken or not
 
     def predict(self, x: Float[np.ndarray, "m d"]) -> Float[np.ndarray, " m"]:
         """Values (m,) at points on the unit box; call it within `devices.inference`, as `solve`."""
@@ -87,6 +88,7 @@ def solve(
 ) -> Solution:
     """Solve by `newton` hasty steps and `polish` patient ones, from u = 0; every step goes on from the splats before.
 
+    Returns the function of the least residual.
     Runs in float64: call it within `devices.inference`. Ctrl-C ends it after the step at hand. Raises BayesplatError
     for a model with a trend, which the squared error would shrink.
     """
@@ -94,23 +96,27 @@ def solve(
     count = len(equation.x)
     u, laplacian = np.zeros(count), np.zeros(count)
     slope = jax.jvp(equation.reaction, (jnp.zeros(1),), (jnp.ones(1),))[1]
-    slowest, first = SLOWEST * float(jnp.abs(slope)[0]), _rms(equation.residual(u, laplacian))
+    # of the sign of the operator's other part, with which it must not cancel
+    delay = SLOWEST * float(jnp.abs(slope)[0]) * np.sign(equation.diffusion)
+    first = left = _rms(equation.residual(u, laplacian))
     found: Solution | None = None
     residuals: list[float] = []
     for step, own in enumerate(jax.random.split(key, newton + polish)):
-        left = residuals[-1] if residuals else first
-        operator, target = equation.linear(u, slowest * min(1.0, left / first if first else 0.0))
+        operator, target = equation.linear(u, delay * min(1.0, left / first if first else 0.0))
         energy = squared_error(bind(spec, equation.x, target, spec.likelihood.field(equation.x), operator), PENALTY)
         before = [_revalued(energy, run.state) for run in found.runs] if found else []
         runs = flow.run_flow(energy, own, starts, HASTE if step < newton else flow.Settings(), resume=before)
         tried = Solution(spec, energy, runs, np.zeros(0))
-        u, laplacian = tried.predict(equation.x), _laplacian(tried)
-        residuals.append(_rms(equation.residual(u, laplacian)))
-        found = tried._replace(residual=np.asarray(residuals))
+        values, laplacian = tried.predict(equation.x), _laplacian(tried)
+        residuals.append(_rms(equation.residual(values, laplacian)))
+        if found is None or residuals[-1] < left:
+            found, u, left = tried, values, residuals[-1]
+        else:
+            delay = 0.0
         if any(run.reason == INTERRUPTED for run in runs):
             break
     assert found is not None
-    return found
+    return found._replace(residual=np.asarray(residuals))
 
 
 def _revalued(energy: Energy, state: State) -> State:

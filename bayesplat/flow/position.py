@@ -17,6 +17,9 @@ from bayesplat.model import Problem
 from bayesplat.scales import inverse
 from bayesplat.specification import Geometry, scale_matrices
 
+LEAST = 1e-8
+"""Added to the diagonal of every frame: no coordinate counts for less."""
+
 
 class Position(NamedTuple):
     """The particles (A, b) and the few numbers they share, all unconstrained."""
@@ -72,6 +75,14 @@ def frame(problem: Problem, at: Particles) -> Float[AnyArray, "k r r"]:
         return jnp.concatenate([relative[entry[:, 0], entry[:, 1]], to_frame @ db])
 
     return jax.vmap(one)(at)
+
+
+def from_frame(problem: Problem, at: Particles, live: Bool[AnyArray, " k"]) -> Float[AnyArray, "k r r"]:
+    """Unconstrained coordinates per step along the frame; for dead splats, which need none, the identity."""
+    frames = frame(problem, at)
+    eye = jnp.eye(frames.shape[-1], dtype=frames.dtype)
+    # at the floor of lengths, and beyond the widest, they no longer follow their coordinates
+    return jnp.linalg.inv(jnp.where(live[:, None, None], frames + LEAST * eye, eye))
 
 
 def put(position: Position, slot: Int[AnyArray, ""], one: Particles) -> Position:

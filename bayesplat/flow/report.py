@@ -45,6 +45,7 @@ def report(
     sd: float,
     energies: list[float],
     certificate: float,
+    unplaced: float,
     spent: bool,
 ) -> FitReport:
     """Judge the splats of a fit at its data; sd is that of y, `spent` whether the budget ended the best start."""
@@ -71,11 +72,11 @@ def report(
         ("one more splat would gain", f"{certificate:.2f} nats at most"),
     ]
     table = pd.DataFrame(rows, columns=["symptom", "value"]).set_index("symptom")
-    return FitReport(table, _signs(measure, counts, apart, certificate, spent))
+    return FitReport(table, _signs(measure, counts, apart, unplaced, spent))
 
 
 def _signs(
-    measure: SplatMeasure, counts: dict[str, int], apart: float, certificate: float, spent: bool
+    measure: SplatMeasure, counts: dict[str, int], apart: float, unplaced: float, spent: bool
 ) -> tuple[str, ...]:
     live, outside = np.asarray(measure.live), counts["outside"]
     heavy, crowded = not measure.mother.has_covariance(measure.b.shape[1]), measure.mother.crowded(live)
@@ -89,8 +90,8 @@ def _signs(
         "nothing; use fewer splats.": counts["drifting"] > 0,
         f"{_count(outside, 'centre lies', 'centres lie')} outside the data and the mother's tails have no variance: f "
         "near the edges is extrapolation; use Gaussian() or Wendland().": heavy and outside > 0,
-        f"All {who} are at work and one more would gain {certificate:.1f} nats; raise `n_splats`.": crowded
-        and certificate > 1.0,
+        f"All {who} are at work and one more would gain {unplaced:.1f} nats; raise `n_splats`.": crowded
+        and unplaced > 1.0,
         f"The two best starts ended {apart:.1f} nats apart: there are several explanations; use more `starts`, and "
         "the posterior.": apart > AGREE,
         "The best start was still moving when its budget ended; call fit again with `start=` this fit.": spent,

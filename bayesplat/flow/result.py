@@ -58,8 +58,9 @@ class PointFit:
     def report(self) -> FitReport:
         """What went wrong with the splats, in words: prints as a table."""
         energies = [float(run.state.energy) for run in self.runs]
-        spent = self.runs[0].reason == BUDGET_SPENT
-        return report(self.measure, self._fitted, self.scaling.sd, energies, self.certificate, spent)
+        best = self.runs[0]
+        spent, gains = best.reason == BUDGET_SPENT, (self.certificate, best.unplaced)
+        return report(self.measure, self._fitted, self.scaling.sd, energies, *gains, spent)
 
     @property
     def _fitted(self) -> Float[np.ndarray, "n d"]:

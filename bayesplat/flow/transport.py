@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 from jax.scipy.linalg import cho_factor, cho_solve, solve_triangular
@@ -17,14 +18,7 @@ from bayesplat import collapsed
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.collapsed import Collapsed
 from bayesplat.flow.energy import Energy
-from bayesplat.flow.position import (
-    Particles,
-    Position,
-    frame,
-    geometry,
-    particles,
-    prior_precision,
-)
+from bayesplat.flow.position import Particles, Position, from_frame, geometry, particles, prior_precision
 from bayesplat.specification import Geometry
 
 MOST_COORDINATES, MOST_ENTRIES = 2000, 2**25
@@ -190,18 +184,18 @@ def _bent(
         system = energy.system_at(place, moved, live)
         return collapsed.least_squares(system), (place, system)
 
-    rows, from_frame = _rows(at), jnp.linalg.inv(frame(energy.problem, at))
+    rows, to_coordinates = _rows(at), from_frame(energy.problem, at, live)
     here, back, (place, system) = jax.vjp(residual, rows, has_aux=True)
     factor = cho_factor(_damped(curvature(energy, place, system, live), damping))
 
     def downhill(gradient: Float[AnyArray, "k r"]) -> Float[AnyArray, "k r"]:
         """The damped step along the frame."""
-        along = jnp.einsum("krs,kr->ks", from_frame, gradient)
+        along = jnp.einsum("krs,kr->ks", to_coordinates, gradient)
         return jnp.where(live[:, None], -cho_solve(factor, along.T.reshape(-1)).reshape(-1, k).T, 0.0)
 
     def change(along: Float[AnyArray, "k r"]) -> Float[AnyArray, "k r"]:
         """A step along the frame in the coordinates."""
-        return jnp.einsum("krs,ks->kr", from_frame, along)
+        return jnp.einsum("krs,ks->kr", to_coordinates, along)
 
     velocity = downhill(gradient)
     step = AHEAD * change(velocity)
@@ -210,7 +204,9 @@ def _bent(
     acceleration = downhill(*back(bend))
     slight = jnp.sum(acceleration**2) <= SLIGHT**2 * jnp.sum(velocity**2)  # false for NaN
     moved = velocity + jnp.where(slight, 0.5 * acceleration, 0.0)
-    return change(jnp.clip(moved, -LONGEST_STEP, LONGEST_STEP))
+    # a short step towards the floor of lengths would take the excess any distance
+    down = np.where(np.arange(rows.shape[1]) < at.excess.shape[1], -LONGEST_STEP, -np.inf)
+    return jnp.maximum(change(jnp.clip(moved, -LONGEST_STEP, LONGEST_STEP)), down)
 
 
 def curvature(energy: Energy, at: Geometry, system: Collapsed, live: Bool[AnyArray, " k"]) -> Float[AnyArray, "rk rk"]:

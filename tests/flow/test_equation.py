@@ -9,9 +9,11 @@ from bayesplat import BayesplatError, SplatModel
 from bayesplat.datasets import functions
 from bayesplat.devices import inference
 from bayesplat.flow import equation as equations
+from bayesplat.flow import reaction
 from bayesplat.flow import run as flow
 from bayesplat.flow.descent import INTERRUPTED
 from bayesplat.flow.equation import Semilinear, solve
+from bayesplat.flow.step import State
 
 EPS, WIDE = 0.1, 0.3  # a front as narrow as EPS would hardly know where it is on a line
 
@@ -83,6 +85,33 @@ def test_newton_ends_at_the_solution():
     assert found.residual[-1] < 1e-3 < found.residual[0]
     assert found.residual.shape == (8,)
     assert np.abs(found.predict(grid) - wave(grid, 1 / (2**0.5 * WIDE))).max() > 0.05
+
+
+def on_fixed_splats(energy, key, starts, settings, resume=()):
+    """Stands for the flow: the masses alone, solved exactly."""
+    at = energy.start(25)
+    at = at._replace(centre=jnp.linspace(-0.1, 1.1, 25)[:, None], excess=jnp.full((25, 1), jnp.log(0.08)))
+    amplitude, trend = reaction.exact(energy, at, jnp.ones(25, bool))
+    state = State(at, jnp.ones(25, bool), jnp.zeros(()))
+    nothing = np.zeros(1)
+    return [flow.Run(state, np.asarray(amplitude), np.asarray(trend), nothing, nothing, nothing, "", "", 0.0)]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("potential", [-1.0, 1.0, 20.0, 30.0])
+def test_linear_equations_of_either_sign_are_solved(potential, sign, monkeypatch):
+    """D u'' + c u = 0 and its negative, oscillating (c > pi^2 D) or not: the pseudo-time step must not lead away."""
+    monkeypatch.setattr(flow, "run_flow", on_fixed_splats)
+    k = abs(potential) ** 0.5
+    truth = np.sin if potential > 0 else np.sinh
+    x = np.concatenate([[0.0, 1.0], np.linspace(0, 1, 42)[1:-1]])[:, None]
+    inside = np.arange(42) > 1
+    given = np.where(inside, 0.0, truth(k * x[:, 0]))
+    equation = Semilinear(x, inside, float(sign), lambda u: sign * potential * u, given)
+    found = solve(SplatModel(25, trend="none"), equation, jax.random.key(0))
+    grid = np.linspace(0, 1, 21)[:, None]
+    assert np.abs(found.predict(grid) - truth(k * grid[:, 0])).max() < 1e-2
+    assert found.residual.shape == (9,)
 
 
 def test_an_interrupt_ends_it_after_the_step_at_hand(monkeypatch):

@@ -31,7 +31,8 @@ def judged(**changes):
         amplitude, b = np.array(fit["amplitude"])[:, None], np.array(fit["centre"])[:, None]
         A = np.array(fit["length"])[:, None, None]
         measure = SplatMeasure.from_amplitude(amplitude, A, b, fit["mother"], np.array(fit["live"]))
-    return report(measure, X, 1.0, fit["energies"], fit["certificate"], fit["spent"])
+    gains = fit["certificate"], fit.get("unplaced", fit["certificate"])
+    return report(measure, X, 1.0, fit["energies"], *gains, fit["spent"])
 
 
 MIXED = {"mother": Mixed((Gaussian(), Box())), "live": (True, True, False)}
@@ -53,6 +54,11 @@ SIGNS = [
     ("one more would gain 2.0 nats", {"live": EVERY, "certificate": 2.0}, {"live": EVERY, "certificate": 0.9}),
     ("All 3 splats are at work", {"live": EVERY, "certificate": 2.0}, {"certificate": 2.0}),
     ("All splats of one mother are at work", MIXED | {"certificate": 2.0}, {"certificate": 2.0}),
+    (
+        "All splats of one mother are at work",
+        MIXED | {"certificate": 3.0, "unplaced": 2.0},
+        MIXED | {"certificate": 3.0, "unplaced": -1.0},
+    ),
     ("All 3 splats are at work", MIXED | {"live": EVERY, "certificate": 2.0}, MIXED),
     ("ended 3.0 nats apart", {"energies": [40.0, 3.0, 0.0]}, {"energies": [40.0, 1.9, 0.0]}),
     ("ended 3.0 nats apart", {"energies": [0.0, 3.0]}, {"energies": [0.0]}),

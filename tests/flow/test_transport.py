@@ -197,6 +197,42 @@ def sized(energy, n):
     return eqx.tree_at(lambda e: e.problem.x, energy, jnp.zeros((n, energy.problem.d)))
 
 
+@pytest.fixture(scope="module")
+def spiked():
+    """Two bumps and one high datum, free of noise; splats upon them, the narrow one as near to the floor as can be."""
+    x = np.linspace(0, 1, 100)
+    y = np.exp(-0.5 * ((x - 0.3) / 0.15) ** 2) + 0.5 * np.exp(-0.5 * ((x - 0.8) / 0.1) ** 2)
+    y[50] += 1
+    energy = squared_error(problem_of(y, x[:, None], K), 1e-14)
+    floor = float(energy.problem.box.floor)
+    centre, excess = np.array([x[50] + 3e-4, 0.28, 0.82]), np.log([0.5 * floor, 0.16, 0.11])
+    at = energy.start(K)._replace(centre=jnp.asarray(centre[:, None]), excess=jnp.asarray(excess[:, None]))
+    return energy, at, eqx.filter_jit(lambda at, live: transport.transport(energy, at, live, np.asarray(60)))
+
+
+def test_a_splat_at_the_floor_of_lengths_holds_nobody_up(spiked):
+    """Its excess must not be thrown so far that no step is taken ever after."""
+    energy, at, flow = spiked
+    floor = np.log(float(energy.problem.box.floor))
+    for _ in range(3):
+        at, lowest = flow(at, np.ones(K, bool))
+    assert -60 < float(at.excess[0, 0]) - floor < -5
+    assert lowest < 1e-7
+    aside, _ = flow(at._replace(centre=at.centre.at[1, 0].add(0.01)), np.ones(K, bool))
+    assert abs(float(aside.centre[1, 0]) - 0.3) < 1e-3
+
+
+@pytest.mark.parametrize("excess", [-1e6, 1e3])
+def test_a_dead_splat_may_be_anything(spiked, excess):
+    """Its frame may be none; the others must not hear of it."""
+    _, at, flow = spiked
+    live = np.array([False, True, True])
+    (found, lowest), (odd, value) = (flow(at._replace(excess=at.excess.at[0, 0].set(e)), live) for e in (-3.0, excess))
+    np.testing.assert_allclose(value, lowest, rtol=1e-9)
+    np.testing.assert_allclose(odd.centre[1:], found.centre[1:], rtol=1e-9)
+    assert abs(float(odd.centre[1, 0]) - 0.3) < 0.02
+
+
 def test_the_size_chooses_the_transport():
     energy = energy_of(bumps(0.3))
     assert transport.choose(energy, 1000) == "gauss-newton"  # two coordinates each

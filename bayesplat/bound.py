@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from bayesplat._checks import require
 from bayesplat._typing import Device
 from bayesplat.devices import choose_device, inference, make_room
 from bayesplat.likelihoods import NoiseField
@@ -20,6 +21,10 @@ LARGE = 1.5
 
 COARSE = 250
 """An input whose range is so few times its rounding (`scaling.rounding`) has lost digits."""
+
+
+MOST_DECADES = 200
+"""Of the product of all ranges, and of it with the sd of y: the masses of splats must be floats."""
 
 
 class Bound(NamedTuple):
@@ -51,6 +56,13 @@ def bind_table(spec: Specification, x: object, y: object, y_err: object = None, 
     rows = np.flatnonzero(~np.isnan(data.y))
     x_used, y_used, errors = data.rows(rows)
     scaling = fit_scaling(x_used, y_used, spec.trend != "none")
+    decades = np.log10(scaling.extent).sum() + np.array([0.0, np.log10(scaling.sd)])
+    size = decades[np.argmax(np.abs(decades))]
+    require(
+        bool(abs(size) < MOST_DECADES),
+        f"Expected units in which the ranges of the inputs, and the sd of y, multiply to less than 1e{MOST_DECADES} "
+        f"and more than 1e-{MOST_DECADES}, got 1e{size:.0f}; change units.",
+    )
     if not quiet:
         _warn(data, rows, scaling, spec)
     box, standard = np.asarray(scaling.to_box(x_used)), np.asarray(scaling.to_standard(y_used))

@@ -149,10 +149,10 @@ def _labels(folds: int | object, observed: Bool[np.ndarray, " n"], seed: int) ->
     require(labels.ndim > 0, f"{expected}, got {folds}.")
     require(not pd.isna(labels).any(), "Expected a label for every datum in `folds`, got missing ones; name them.")
     require(labels.shape == observed.shape, f"{expected}, got shape {labels.shape}.")
-    names, fold = np.unique(labels, return_inverse=True)
-    require(names.size >= 2, f"Expected at least two different labels in `folds`, got {names.size}.")
+    fold, names = pd.factorize(labels)  # labels of several kinds have no order
+    require(len(names) >= 2, f"Expected at least two different labels in `folds`, got {len(names)}.")
     require(
-        np.unique(fold[observed]).size == names.size,
+        np.unique(fold[observed]).size == len(names),
         "Expected observed data in every fold of `folds`, got a label whose y are all missing; merge it into another.",
     )
     return fold

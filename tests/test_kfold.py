@@ -98,6 +98,11 @@ def test_labels_leave_whole_groups_out(model):
         assert np.unique(found.fold[site == name]).size == 1
 
 
+def test_labels_may_be_of_several_kinds(model):
+    found = bs.kfold(model, X, Y, folds=np.array(["7B", 12] * N, object)[:N])
+    np.testing.assert_array_equal(found.fold, np.arange(N) % 2)
+
+
 def test_known_errors_go_with_their_data(model):
     error = np.linspace(0.5, 2.0, N)
     found = bs.kfold(model, X, Y, folds=5, y_err=error)

@@ -535,6 +535,13 @@ def test_odd_data_are_fitted_with_a_warning(model, case):
     assert np.isfinite(fit.predict(x)).all()
 
 
+@pytest.mark.parametrize(("x", "y", "size"), [(1e160, 1e60, 220), (1e-210, 1e210, -210), (1.0, 1e-205, -205)])
+def test_units_in_which_masses_are_no_floats_are_refused(model, data, x, y, size):
+    inputs, outputs = data[0] / np.ptp(data[0]), data[1] / data[1].std()
+    with pytest.raises(bs.BayesplatError, match=f"got 1e{size}; change units"):
+        model.fit(x * inputs, y * outputs)
+
+
 def test_lengths_in_units_of_x_are_warned_of():
     model = bs.SplatModel(3, prior=bs.Ridge(), lengths=bs.Lengths(typical=2.0))
     with pytest.warns(UserWarning, match="2 times the range: they are fractions of it"):

@@ -1,5 +1,8 @@
 """Exact refits: the datum is left out, its score is that of the refit, and everything downstream takes it."""
 
+import sys
+from dataclasses import replace
+
 import made_up
 import numpy as np
 import pytest
@@ -63,6 +66,28 @@ def test_the_score_is_that_of_a_model_that_never_saw_the_datum(data, post, exact
     # a fault: the datum is left in
     seen = post.log_predictive_density(x[[BAD]], y[[BAD]])[0]
     assert abs(expected - seen) > 1e-6
+
+
+SETTINGS = {
+    "nuts": {"warmup": 30, "target_accept": 0.95, "max_tree_depth": 7},
+    "svi": {"guide": "normal"},
+    "laplace": {},
+    "smc": {},
+}
+
+
+@pytest.mark.parametrize("method", SETTINGS)
+def test_refits_are_made_as_the_posterior_was(post, method, monkeypatch):
+    asked = []
+
+    def refit(model, table, seed, sampling):
+        asked.append((model, seed, sampling))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["bayesplat.reloo"], "refit", refit)
+    info = {"method": method, **SETTINGS[method]}
+    bs.reloo(replace(post, info=info), most=40, seed=3)
+    assert asked == [(post.spec, 3, {"chains": 2, "draws": 60, **info})]
 
 
 def test_the_report_tells_exact_refits_from_importance_sampling(post, exact):

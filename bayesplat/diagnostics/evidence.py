@@ -16,8 +16,15 @@ class Evidence(NamedTuple):
     log: float
     error: float
 
+    @property
+    def doubt(self) -> str:
+        """The standard error in words; a single run has none."""
+        return (
+            "of a single run, without a standard error" if np.isnan(self.error) else f"standard error {self.error:.2f}"
+        )
+
     def __str__(self) -> str:
-        return f"log evidence {self.log:.2f} (standard error {self.error:.2f})"
+        return f"log evidence {self.log:.2f} ({self.doubt})"
 
 
 def with_evidence(tree: "xr.DataTree", log_evidence: Float[np.ndarray, " runs"]) -> "xr.DataTree":

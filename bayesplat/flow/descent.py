@@ -18,7 +18,6 @@ from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
-from bayesplat.flow.certificate import Candidates
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import packed, picked, resized
 from bayesplat.flow.step import BIRTH, CLEARING, SLIDE, Settings, State, advance, certify, excursion, fill
@@ -195,7 +194,7 @@ class Descent:
         """What a move comes to."""
         key, certificate = jax.random.fold_in(self.key, turn.number), np.nan
         if turn.move == BIRTH:
-            certificate = float(np.max(self._candidates(turn.state).gain))
+            certificate = float(self._gains(turn.state)[0].max())
         if turn.move == CLEARING:
             new = excursion(self.energy, self.settings, turn.state, key, interrupted)
         else:
@@ -227,9 +226,10 @@ class Descent:
         filled = fill(self.energy, state, self._next_key(), jnp.asarray(self.temperature))
         return advance(self.energy, self.settings, filled, self._edges, self._next_key(), self.settings.first_steps)
 
-    def _candidates(self, state: State) -> Candidates:
-        """What one more splat could lower the energy by."""
-        return certify(self.energy, state.position, state.live, self.key)
+    def _gains(self, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """What one more splat could lower the energy by, and whether there is a slot for it."""
+        found = certify(self.energy, state.position, state.live, self.key)
+        return np.asarray(found.gain), np.asarray(found.slot) < state.live.size
 
     def _next_key(self) -> Key:
         return jax.random.fold_in(self.key, len(self.at.history))
@@ -250,8 +250,7 @@ class Descent:
         self._try(advance(self.energy, self.settings, self.state, self._edges, key, steps))
         position, live = self.state.position, self.state.live
         amplitude, trend = _masses(self.energy, position, live)
-        candidates = self._candidates(self.state)
-        gain, taken = np.asarray(candidates.gain), np.asarray(candidates.slot) == self.state.live.size
+        gain, free = self._gains(self.state)
         self.at.certificates[-1] = float(gain.max())
         k, state = self.k, _resized(self.state, self.k)
         return Run(
@@ -264,7 +263,7 @@ class Descent:
             self.at.reason,
             transport.choose(self.energy, self.state.live.size),
             self.at.seconds + time.perf_counter() - began,
-            float(gain.max(where=taken, initial=-np.inf)),
+            float(gain.max(where=~free, initial=-np.inf)),
         )
 
 

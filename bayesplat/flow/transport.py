@@ -204,9 +204,9 @@ def _bent(
     acceleration = downhill(*back(bend))
     slight = jnp.sum(acceleration**2) <= SLIGHT**2 * jnp.sum(velocity**2)  # false for NaN
     moved = velocity + jnp.where(slight, 0.5 * acceleration, 0.0)
-    # a short step towards the floor of lengths would take the excess any distance
-    down = np.where(np.arange(rows.shape[1]) < at.excess.shape[1], -LONGEST_STEP, -np.inf)
-    return jnp.maximum(change(jnp.clip(moved, -LONGEST_STEP, LONGEST_STEP)), down)
+    # near the floor of lengths, below twice that, steps along the frame would take the excess any distance
+    limit = np.where(np.arange(rows.shape[1]) < at.excess.shape[1], 2 * LONGEST_STEP, np.inf)
+    return jnp.clip(change(jnp.clip(moved, -LONGEST_STEP, LONGEST_STEP)), -limit, limit)
 
 
 def curvature(energy: Energy, at: Geometry, system: Collapsed, live: Bool[AnyArray, " k"]) -> Float[AnyArray, "rk rk"]:

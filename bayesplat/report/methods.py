@@ -71,7 +71,7 @@ def sampler_sentence(found: Findings) -> str:
             f"{count(chains, 'independent population')} of {draws} draws, weighted by their share in the evidence ("
             f"{_setting(found, 'ess', 'effective share {} at each step, ')}"
             f"{_setting(found, 'sweeps', '{} sweeps of moves, ')}{seed}). The log evidence was estimated as "
-            f"{evidence.log:.2f} (standard error {evidence.error:.2f})."
+            f"{evidence.log:.2f} ({evidence.doubt})."
         )
     if info["method"] == "laplace":
         return (

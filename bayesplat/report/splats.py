@@ -52,11 +52,12 @@ def splats(post: Posterior) -> Splats:
     from bayesplat.plots.splats import select
 
     shown = select(post)
-    A, b = shown.A[:ROWS], shown.b[:ROWS]
+    A, b, kinds = shown.A[:ROWS], shown.b[:ROWS], len(post.spec.mother.kinds)
     draws = pooled(post.data, "posterior")[["A", "b", "amplitude"]]
     draws = draws.isel(sample=evenly(draws.sizes["sample"], DRAWS))
     amplitude = draws["amplitude"].values
-    alike = _alike(A, b, draws["A"].values, draws["b"].values)
+    of_one_mother = (shown.which[:ROWS, None] - np.arange(amplitude.shape[1])) % kinds == 0
+    alike = _alike(A, b, draws["A"].values, draws["b"].values) & of_one_mother[:, None]
     heights = np.where(alike, amplitude, 0.0).sum(2)
     active = np.abs(heights) > least_active(post.data)
     cut = len(shown.b) > ROWS

@@ -146,7 +146,7 @@ def test_splats_to_spare_do_not_make_it_overfit(flows, seed):
 
 def test_squared_error_takes_the_noise_for_structure_where_splats_are_to_spare():
     """Planted fault: an energy in which splats cost nothing; 60 free numbers and 40 data."""
-    found = told(squared_error, PLENTY, 0, trial=2, rounds=2)
+    found = told(squared_error, PLENTY, 2, trial=4, rounds=4)
     assert found.live > 15
     assert found.residual < 0.3
     assert found.misfit > 0.8

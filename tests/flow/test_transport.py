@@ -8,7 +8,8 @@ import optimistix
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from bayesplat import likelihoods
+from bayesplat import SplatModel, likelihoods
+from bayesplat.bound import bind_table
 from bayesplat.devices import inference
 from bayesplat.flow import transport
 from bayesplat.flow.evidence import neg_log_evidence
@@ -203,7 +204,7 @@ def spiked():
     x = np.linspace(0, 1, 100)
     y = np.exp(-0.5 * ((x - 0.3) / 0.15) ** 2) + 0.5 * np.exp(-0.5 * ((x - 0.8) / 0.1) ** 2)
     y[50] += 1
-    energy = squared_error(problem_of(y, x[:, None], K), 1e-14)
+    energy = squared_error(bind_table(SplatModel(K, trend="none"), x, y).problem, 1e-14)
     floor = float(energy.problem.box.floor)
     centre, excess = np.array([x[50] + 3e-4, 0.28, 0.82]), np.log([0.5 * floor, 0.16, 0.11])
     at = energy.start(K)._replace(centre=jnp.asarray(centre[:, None]), excess=jnp.asarray(excess[:, None]))

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from posterior.moves import drift_p_value, sites_of, weigh
-from posterior.problems import N, problem_of, thinned
+from posterior.problems import SQUARE, problem_of, thinned
 from scipy import special
 from statistical import P_VALUE, mean_p_value
 
@@ -130,11 +130,10 @@ def test_smooth_splats_are_left_alone():
 
 
 @pytest.mark.parametrize("covariance", ["spherical", "diag", "full"])
-def test_slides_of_two_inputs_keep_the_prior(covariance, monkeypatch):
-    rng = np.random.default_rng(0)
-    monkeypatch.setattr("posterior.problems.X", rng.uniform(size=(N, 2)))
+def test_slides_of_two_inputs_keep_the_prior(covariance):
     with jax.enable_x64(True):
-        problem = problem_of(RegularizedHorseshoe(n_active=1.0), k=2, mother=BOTH, covariance=covariance)
+        problem = problem_of(RegularizedHorseshoe(n_active=1.0), k=2, x=SQUARE, mother=BOTH, covariance=covariance)
+    assert problem.d == 2
     before, after, *_ = slid(problem.without_data(), 4000)
     assert np.any(after != before)
     assert drift_p_value(after - before) > P_VALUE

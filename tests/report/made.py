@@ -74,10 +74,11 @@ CASES = {
         "likelihood": bs.StudentT("varying", df=5.0),
     },
     "smc": {"method": "smc", "prior": bs.StickBreaking(), "ess": 0.8, "sweeps": 2},
+    "smc alone": {"method": "smc", "chains": 1},
     "laplace": {"method": "laplace", "prior": bs.Flat()},
     "few draws of boxes, interrupted": {"chains": 1, "draws": 4, "interrupted": True, "mother": bs.mothers.Box(64)},
     "hostile names": {"d": 3, "names": HOSTILE},
 }
 
-DRAWN = set(CASES) - {"smc", "laplace"}
+DRAWN = set(CASES) - {"smc", "smc alone", "laplace"}
 """Cases with their pictures, which take most of the time."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import bayesplat as bs
 from bayesplat import plots
@@ -140,6 +141,7 @@ SAID = {
         "The log evidence was estimated as -150.18",
         "stick-breaking prior",
     ],
+    "smc alone": ["estimated as -150.00 (of a single run, without a standard error)"],
     "laplace": ["nearest to the ends of 2 runs of a Wasserstein-Fisher-Rao gradient flow", "practically flat prior"],
     "few draws of boxes, interrupted": [
         "1 chain of 4 draws",
@@ -259,6 +261,22 @@ def test_a_table_of_the_strongest_splats_says_so(monkeypatch):
     assert "The splats of the draw" in splat_table(found)
     monkeypatch.setattr(sys.modules["bayesplat.report.splats"], "ROWS", 2)
     assert "The 2 strongest splats of the draw" in splat_table(found)
+
+
+def test_a_splat_of_another_mother_is_not_the_same_splat():
+    """A box at the place of a Gaussian, of its size, is not found again as the Gaussian."""
+    post = made(mother=bs.mothers.Mixed((bs.mothers.Gaussian(), bs.mothers.Box(64))))
+    draws = post.data["posterior"].to_dataset().copy(deep=True)
+    draws["A"].values[:], draws["b"].values[:], draws["amplitude"].values[:] = 0.5, 5.0, 1e-8
+    lp = post.data["sample_stats"]["lp"].values
+    best = np.unravel_index(lp.argmax(), lp.shape)
+    draws["amplitude"].values[..., 1] = 30.0  # boxes
+    draws["amplitude"].values[best] = [30.0, 1e-8, 1e-8, 1e-8, 1e-8]
+    draws["v"].values[:] = draws["amplitude"].values * (2 * np.pi) ** 0.5 * 0.5
+    tree = post.data.copy()
+    tree["posterior"] = xr.DataTree(draws)
+    (present,) = splats(replace(post, data=tree)).present
+    assert present.sum() == 1
 
 
 def test_the_table_holds_the_splats_of_the_picture():

@@ -22,7 +22,6 @@ LARGE = 1.5
 COARSE = 250
 """An input whose range is so few times its rounding (`scaling.rounding`) has lost digits."""
 
-
 MOST_DECADES = 200
 """Of the product of all ranges, and of it with the sd of y: the masses of splats must be floats."""
 

@@ -149,7 +149,7 @@ def _labels(folds: int | object, observed: Bool[np.ndarray, " n"], seed: int) ->
     require(labels.ndim > 0, f"{expected}, got {folds}.")
     require(not pd.isna(labels).any(), "Expected a label for every datum in `folds`, got missing ones; name them.")
     require(labels.shape == observed.shape, f"{expected}, got shape {labels.shape}.")
-    fold, names = pd.factorize(labels)  # labels of several kinds have no order
+    fold, names = pd.factorize(labels, sort=True)  # of several kinds, too
     require(len(names) >= 2, f"Expected at least two different labels in `folds`, got {len(names)}.")
     require(
         np.unique(fold[observed]).size == len(names),

@@ -100,7 +100,9 @@ def test_labels_leave_whole_groups_out(model):
 
 def test_labels_may_be_of_several_kinds(model):
     found = bs.kfold(model, X, Y, folds=np.array(["7B", 12] * N, object)[:N])
-    np.testing.assert_array_equal(found.fold, np.arange(N) % 2)
+    np.testing.assert_array_equal(found.fold, (np.arange(N) + 1) % 2)
+    numbers = np.arange(N)[::-1] % 3
+    np.testing.assert_array_equal(bs.kfold(model, X, Y, folds=numbers).fold, numbers)  # which keep their order
 
 
 def test_known_errors_go_with_their_data(model):

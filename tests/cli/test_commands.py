@@ -151,7 +151,7 @@ def test_resume_deletes_the_work_and_nothing_else(tmp_path, monkeypatch):
 
 OPTIONS = [
     ("", "RegularizedHorseshoe("),
-    ("--splats 3", "n_splats=3"),
+    ("--splats 3", "with 3 splats"),
     ("--n-active 2", "RegularizedHorseshoe(n_active=2.0,"),
     ("--prior r2d2", "R2D2("),
     ("--prior stick-breaking", "StickBreaking("),

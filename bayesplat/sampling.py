@@ -12,6 +12,7 @@ from jaxtyping import Float
 from bayesplat._checks import require
 from bayesplat._typing import Key, Sites
 from bayesplat.checkpoint import Journal
+from bayesplat.devices import inference
 from bayesplat.diagnostics.convert import nuts_stats
 from bayesplat.model import Problem
 from bayesplat.posterior import nuts, svi
@@ -60,7 +61,8 @@ def affordable(method: str, problem: Problem) -> str:
 
 def coordinates(problem: Problem) -> int:
     """How many numbers the sites of a problem hold."""
-    return sum(int(np.prod(prior.shape())) for prior in problem.sites().values())
+    with inference():
+        return sum(int(np.prod(prior.shape())) for prior in problem.sites().values())
 
 
 def by_nuts(

@@ -95,7 +95,7 @@ def test_the_report_tells_exact_refits_from_importance_sampling(post, exact):
     assert "refits" not in before
     count = leave_one_out(exact.data).refitted
     assert f"or unknown once {count} other" in after
-    assert f"{count} refitted (0)" in [panel.get_title() for panel in plots.checks(exact).axes][3]
+    assert f"at 0: {count} by exact refits" in [panel.get_title() for panel in plots.checks(exact).axes][3]
 
 
 def test_files_and_comparisons_take_the_exact_scores(post, exact, tmp_path):

@@ -129,7 +129,7 @@ def _khat(ax: Axes, loo: LeaveOneOut, along: np.ndarray, name: str) -> None:
         ax.plot(along[~known], np.full((~known).sum(), top), "x", **kwargs)
     low = min(0.0, float(loo.khat[known].min(initial=0.0))) - 0.05
     ax.set_ylim(low, top + 0.3 * (top - low))
-    exact = f"\n{loo.refitted} refitted (0)" if loo.refitted else ""
+    exact = f"\nat 0: {loo.refitted} by exact refits" if loo.refitted else ""
     ax.set_title(f"Pareto k: {loo.n_bad} of {len(loo.khat)} LOO terms untrusted{exact}")
     ax.set_xlabel(style.wrap(name, 36))
     ax.set_ylabel("Pareto k-hat of its LOO weights")

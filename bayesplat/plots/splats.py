@@ -109,7 +109,7 @@ def select(fit: object) -> Shown:
         title += f"; dead ones and those below {NEGLIGIBLE:.0%} of the largest left out"
     order, copies = _distinct(terms, size, order)
     if x.shape[1] > 2 and len(order) > BARS:
-        order, copies, title = order[:BARS], copies[:BARS], f"the {BARS} largest of {len(live)} splats shown"
+        order, copies, title = order[:BARS], copies[:BARS], f"The {BARS} largest of {len(live)} splats shown"
     if (copies > 1).any():
         title += f"\n{len(order)} distinct ones: ×2 stands for two in one place, each about as high as drawn"
     A, b = np.asarray(measure.A)[order], np.asarray(measure.b)[order]

@@ -10,6 +10,7 @@ from diagnostics.trees import CHAINS, DRAWS, fit_groups, tree_of
 from scipy import stats
 
 from bayesplat import Normal, SplatModel, StudentT
+from bayesplat.devices import inference
 from bayesplat.diagnostics.overfitting import overfitting
 from bayesplat.diagnostics.sensitivity import BLOCKS, LIMIT, UNSCALED, sensitivity
 from tests.tables import BASE_PRIORS
@@ -88,7 +89,9 @@ def test_weights_of_heavy_tailed_noise_are_part_of_no_prior():
 @pytest.mark.parametrize("prior", BASE_PRIORS.values(), ids=BASE_PRIORS)
 @pytest.mark.parametrize("likelihood", [Normal(), Normal(noise="varying"), StudentT()], ids=repr)
 def test_every_site_of_a_model_is_in_one_block_or_unscaled_on_purpose(prior, likelihood):
-    sites = set(SplatModel(6, prior=prior, likelihood=likelihood, covariance="full").numpyro(PLANE).problem.sites())
+    problem = SplatModel(6, prior=prior, likelihood=likelihood, covariance="full").numpyro(PLANE).problem
+    with inference():
+        sites = set(problem.sites())
     places = [*(site for names in BLOCKS.values() for site in names), *UNSCALED]
     assert len(set(places)) == len(places)
     assert sites <= set(places)

@@ -129,7 +129,7 @@ def test_splats_of_any_number_of_inputs(posterior, point_fit, d):
 def test_bars_beyond_what_a_page_holds_are_left_out_and_the_title_says_so(point_fit, monkeypatch):
     monkeypatch.setattr(sys.modules["bayesplat.plots.splats"], "BARS", 1)
     figure = plots.splats(point_fit(3))
-    assert f"the 1 largest of {K} splats shown" in texts(figure)
+    assert f"The 1 largest of {K} splats shown" in texts(figure)
     assert len(figure.axes[0].patches) == 1
 
 

@@ -60,8 +60,9 @@ def plain(problem):
 @pytest.fixture(scope="module")
 def share(problem):
     """Share of splats that teleport with the data off, and its error: candidates differ by their proposal alone."""
-    rng, size, shortest = np.random.default_rng(0), (200_000, 1), float(np.log(problem.box.floor))
-    location = np.log(problem.lengths.median(problem.box)) + 0.7 * rng.normal(size=size)
+    with jax.enable_x64(True):
+        rng, size, shortest = np.random.default_rng(0), (200_000, 1), float(np.log(problem.box.floor))
+        location = np.log(problem.lengths.median(problem.box)) + 0.7 * rng.normal(size=size)
     spread = 0.6 * np.exp(0.4 * rng.normal(size=size))
     excess = location + spread * rng.standard_t(4, size=(size[0], SETTINGS.pool + 1))
     free = rng.uniform(size=excess.shape) < 0.5

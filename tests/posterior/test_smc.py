@@ -87,7 +87,8 @@ def test_a_draw_whose_likelihood_is_no_number_counts_as_the_worst(problem, x64):
 
 def test_every_draw_from_a_prior_that_explains_all_has_a_likelihood():
     x = np.linspace(0, 1, 100)[:, None]
-    problem = problem_of(R2D2(r2=0.99), 20, x=x, y=np.sin(6 * x[:, 0]))
+    with inference():
+        problem = problem_of(R2D2(r2=0.99), 20, x=x, y=np.sin(6 * x[:, 0]))
     log_likelihood, _ = from_prior(problem, lambda problem, values: values["sigma"], 400)
     assert np.isfinite(log_likelihood).all()
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from bayesplat._checks import expect
 from bayesplat._lazy import pd
 from bayesplat.diagnostics.active import ACTIVE
+from bayesplat.priors import FreeLengths
 from bayesplat.regression import SplatModel
 from bayesplat.results import PriorPredictive
 from bayesplat.scaling import constant
@@ -51,7 +52,7 @@ def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 4
     rows = {
         f"active splats, of {model.n_splats}": active.sum(1),
         f"sd of f over the data, {output}": prior.f.std(1),
-        f"sd of the noise, {output}": np.sqrt(model.likelihood.variance(prior.sigma)),
+        f"sd of the noise over the data, {output}": np.sqrt(np.square(prior.y - prior.f).mean(1)),
         f"sd of y over the data, {output}": prior.y.std(1),
     }
     for j, name in enumerate(inputs):
@@ -64,7 +65,8 @@ def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 4
     levels = {"5%": 0.05, "median": 0.5, "95%": 0.95}
     quantiles = {name: [float(np.quantile(values, q)) for q in levels.values()] for name, values in rows.items()}
     table = pd.DataFrame.from_dict(quantiles, orient="index", columns=list(levels))
-    return Advice(table, (_size(table, sd, output), *_widths(table, prior.x, inputs), NEXT), prior)
+    dial = not isinstance(model.prior.lengths(model.lengths), FreeLengths)
+    return Advice(table, (_size(table, sd, output), *_widths(table, prior.x, inputs, dial), NEXT), prior)
 
 
 def _turns(x: Float[np.ndarray, " n"], f: Float[np.ndarray, "s n"], least: float) -> Float[np.ndarray, " s"]:
@@ -86,16 +88,17 @@ def _size(table: "pd.DataFrame", sd: float, output: str) -> str:
     )
 
 
-def _widths(table: "pd.DataFrame", x: Float[np.ndarray, "n d"], inputs: tuple[str, ...]) -> list[str]:
+def _widths(table: "pd.DataFrame", x: Float[np.ndarray, "n d"], inputs: tuple[str, ...], dial: bool) -> list[str]:
     """For every input: the shortest features that the prior expects, beside what data so far apart can show."""
-    found, n, varying = [], len(x), ~constant(x)
+    found, n, varying = [], len(np.unique(x, axis=0)), ~constant(x)
     for name, extent, varies in zip(inputs, np.ptp(x, axis=0), varying, strict=True):
         if not varies:
             continue
         row = table.loc[f"length of a splat (one sd), {name}"]
-        found.append(
+        expected = (
             f"{name}: splats of length {row['5%']:.3g} to {row['95%']:.3g} are expected, over a range of {extent:.3g} "
-            f"with data about {extent * n ** (-1 / varying.sum()):.2g} apart. If you know that features are about L "
-            f"wide, say lengths=Lengths(typical=L / {2 * extent:.3g})."
+            f"with data about {extent * n ** (-1 / varying.sum()):.2g} apart."
         )
+        known = f" If you know that features are about L wide, say lengths=Lengths(typical=L / {2 * extent:.3g})."
+        found.append(expected + known * dial)
     return found

@@ -66,7 +66,7 @@ class KFold:
             f"{folds}-fold cross-validation{f', {done} folds done,' if done < folds else ''} of {self._scored.size} "
             f"data in {self.seconds:.0f} s",
             f"  log predictive density  {self.elpd:.1f} (standard error {self.se:.1f}), {-self.nlpd:.3f} per datum",
-            f"  {self.prob:.0%} intervals cover  {self.coverage:.3f}",
+            f"  {100 * self.prob:.4g}% intervals cover  {self.coverage:.3f}",
         ]
         if self.failures:
             first = next(iter(self.failures))

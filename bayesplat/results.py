@@ -22,7 +22,7 @@ from bayesplat.diagnostics.pool import chain_weights, pooled
 from bayesplat.likelihoods import NoiseField
 from bayesplat.posterior.predict import Component, Prediction, Sample, partial_dependence
 from bayesplat.predictor import Predictor
-from bayesplat.scaling import Scaling, constant
+from bayesplat.scaling import Scaling, constant, in_reach
 from bayesplat.specification import Specification
 from bayesplat.tables import Data, as_inputs
 
@@ -104,12 +104,14 @@ class Posterior:
         found = [j for j, name in enumerate(inputs) if along in (name, j)]
         expected = f"Expected `along` to be one of {', '.join(inputs)} or a number below {len(inputs)}, got {along!r}."
         require(len(found) == 1, expected)
-        j = found[0]
-        x = self.scaling.to_box(self.table.x)
-        values = (as_inputs(at, "at", (inputs[j],))[:, 0] - self.scaling.low[j]) / self.scaling.extent[j]
+        j, one = found[0], found
+        x, values = self.scaling.to_box(self.table.x), as_inputs(at, "at", (inputs[j],))
+        scaling = self.scaling._replace(low=self.scaling.low[one], extent=self.scaling.extent[one])
+        still, margin = self.predictor.still[one], self.spec.centres.margin
+        held = in_reach(values, scaling, still, margin, (inputs[j],), stacklevel=2, rows_of="values of `at`")
         with inference():
             (component,) = self.predictor.components
-            p = partial_dependence(component, np.asarray(x), j, np.asarray(values), prob)
+            p = partial_dependence(component, np.asarray(x), j, held[:, 0], prob)
         return self.predictor.in_units(p, self.scaling.mean, at)
 
     def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:

@@ -36,6 +36,7 @@ def in_reach(
     margin: float,
     names: tuple[str, ...],
     stacklevel: int,
+    rows_of: str = "rows of `x_new`",
 ) -> Float[np.ndarray, "m d"]:
     """New inputs on the unit box; a warning where a fit knows nothing: further out than any splat's centre.
 
@@ -51,7 +52,7 @@ def in_reach(
     }
     for message, where in odd.items():
         if rows := int(where.any(1).sum()):
-            warnings.warn(f"{rows} of {len(x)} rows of `x_new` {message}", UserWarning, stacklevel=stacklevel + 1)
+            warnings.warn(f"{rows} of {len(x)} {rows_of} {message}", UserWarning, stacklevel=stacklevel + 1)
     return x
 
 

@@ -47,11 +47,13 @@ def made_up_draws(rng, y, d, chains, draws):
     )
 
 
-def posterior(d):
-    """A Posterior of data with d inputs."""
+def posterior(d, still=()):
+    """A Posterior of data with d inputs, some of which have one value."""
     rng = np.random.default_rng(d)
     x, y = rng.uniform(1, 9, (N, d)), 100 + 20 * rng.normal(size=N)
-    spec, scaling, names = bs.SplatModel(n_splats=K, prior=bs.Ridge()), fit_scaling(x, y), (*INPUTS[:d], OUTPUT)
+    x[:, list(still)] = 1013.25
+    names = (*INPUTS[:d], *(f"input {j}" for j in range(len(INPUTS), d)), OUTPUT)
+    spec, scaling = bs.SplatModel(n_splats=K, prior=bs.Ridge()), fit_scaling(x, y)
     drawn = made_up_draws(rng, scaling.to_standard(y), d, CHAINS, DRAWS)
     prior = made_up_draws(rng, scaling.to_standard(y), d, 1, 60)
     stats = {"lp": np.arange(CHAINS * DRAWS, dtype=float).reshape(CHAINS, DRAWS)}

@@ -1,5 +1,6 @@
 """Advice before a fit: it speaks in the user's units and follows the model's own prior draws."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import bayesplat as bs
 from bayesplat.advice import _turns
+from tests.tables import BASE_PRIORS
 
 MODEL = bs.SplatModel(6, prior=bs.Ridge())
 
@@ -74,3 +76,26 @@ def test_a_prior_that_expects_next_to_nothing_is_told_so(data):
     found = bs.advise(*data, bs.SplatModel(6, prior=bs.Ridge(scale=1e-6)), draws=64)
     assert found.table.loc["active splats, of 6", "95%"] == 0
     assert "shortest active splat, depth (km)" not in found.table.index
+
+
+def test_the_noise_is_that_of_the_draws_where_it_varies(data):
+    model = bs.SplatModel(6, prior=bs.Ridge(), likelihood=bs.Normal(noise="varying"))
+    advice = bs.advise(*data, model, draws=64)
+    noise = np.sqrt(np.mean((advice.prior.y - advice.prior.f) ** 2, axis=1))
+    row = advice.table.loc["sd of the noise over the data, heat flow"]
+    np.testing.assert_allclose(row, np.quantile(noise, (0.05, 0.5, 0.95)))
+
+
+def test_repeated_inputs_are_no_closer_together():
+    x = np.repeat(np.arange(10.0), 20)
+    text = str(bs.advise(x, np.random.default_rng(0).normal(size=200), MODEL, draws=8))
+    assert "over a range of 9 with data about 0.9 apart" in text
+
+
+@pytest.mark.parametrize("prior", BASE_PRIORS.values(), ids=BASE_PRIORS)
+def test_advice_that_is_followed_changes_the_prior(data, prior):
+    model = bs.SplatModel(6, prior=prior)
+    before = bs.advise(*data, model, draws=8)
+    after = bs.advise(*data, dataclasses.replace(model, lengths=bs.Lengths(typical=0.02)), draws=8)
+    changed = not np.array_equal(before.prior.lengths, after.prior.lengths)
+    assert changed == ("Lengths(typical=" in str(before))

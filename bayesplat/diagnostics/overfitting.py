@@ -113,11 +113,12 @@ def _signs(loo: LeaveOneOut, p_loo: float, pit_p: float, expected: dict[str, flo
     if expected["spikes"] > 0.5:
         signs.append(
             f"About {expected['spikes']:.1f} splats rest on a single datum each; use a prior with fewer active splats, "
-            "longer typical lengths, or Student-t noise if those data are outliers."
+            "longer typical lengths, or, if those data are outliers and the noise is not Student-t yet, StudentT()."
         )
     if expected["cancelling"] > 0.5:
         signs.append(
-            f"About {expected['cancelling']:.1f} pairs of splats cancel in one place; wrap the prior in Repulsive()."
+            f"About {expected['cancelling']:.1f} pairs of splats cancel in one place; wrap the prior in Repulsive(), "
+            "or raise its `strength`."
         )
     if expected["drifting"] > 0.5 * k:
         signs.append(f"About {expected['drifting']:.1f} of {k} splats reach no datum; use fewer splats.")
@@ -131,5 +132,5 @@ def _shape(pit: np.ndarray) -> str:
     if abs(shift) > 0.06:
         return f"data lie {'above' if shift > 0 else 'below'} the predictions on average; the trend may be too simple"
     if outer > 0.2:
-        return "bands are too narrow; try noise='varying' or StudentT()"
-    return "bands are too wide in places; try noise='varying'"
+        return "bands are too narrow; try noise='varying', StudentT(), or both"
+    return "bands are too wide in places; try noise='varying', unless it is"

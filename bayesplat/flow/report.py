@@ -83,9 +83,10 @@ def _signs(
     who = f"{live.size} splats" if live.all() else "splats of one mother"
     sentences = {
         f"{_count(counts['cancelling'], 'pair of splats cancels', 'pairs of splats cancel')} in one place: f is right, "
-        "its splats are not to be read one by one; wrap the prior in Repulsive().": counts["cancelling"] > 0,
+        "its splats are not to be read one by one; wrap the prior in Repulsive(), or raise its "
+        "`strength`.": counts["cancelling"] > 0,
         f"{_count(counts['spikes'], 'splat rests', 'splats rest')} on a single datum: an outlier, or structure finer "
-        "than the data; look there, or use StudentT() noise.": counts["spikes"] > 0,
+        "than the data; look there, or use StudentT() noise if it is not.": counts["spikes"] > 0,
         f"{_count(counts['drifting'], 'splat reaches no datum and changes', 'splats reach no datum and change')} "
         "nothing; use fewer splats.": counts["drifting"] > 0,
         f"{_count(outside, 'centre lies', 'centres lie')} outside the data and the mother's tails have no variance: f "

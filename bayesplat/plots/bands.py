@@ -12,6 +12,7 @@ from bayesplat._checks import fraction, require
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, one_panel, variable
 from bayesplat.results import Posterior
+from bayesplat.scaling import constant
 from bayesplat.tables import as_inputs
 
 POINTS = 200
@@ -32,7 +33,7 @@ def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 
 
     post: a Posterior. The picture spans `x` (m, d) or (m,), by default the data; `prob` holds the probabilities of
     the bands, all equal-tailed; against one input, the interval of new observations has the largest of them. `ax` is
-    for one input. More inputs show partial dependences, `Posterior.partial_dependence`, of the first six.
+    for one input. More inputs show partial dependences, `Posterior.partial_dependence`, of the first six that vary.
     Returns the figure. Raises BayesplatError for another object, probability or input.
     """
     post = as_posterior(post)
@@ -40,14 +41,13 @@ def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 
     require(bool(probs), "Expected at least one probability in `prob`, got none.")
     inputs = variable(post, "constant_data", "x").values
     at = inputs if x is None else as_inputs(x, "x", post.names[:-1])
-    panels = 1 if post.n_inputs == 1 else 2 if post.n_inputs == 2 else min(post.n_inputs, PANELS)
-    one_panel(ax, panels, f"{post.n_inputs} inputs")
+    one_panel(ax, min(post.n_inputs, PANELS), f"{post.n_inputs} inputs")
     with style.look():
         if post.n_inputs == 1:
             return _curve(post, inputs, at, probs, ax)
         if post.n_inputs == 2:
             return _maps(post, inputs, at, probs[0])
-        return _partial(post, inputs, at, probs, panels)
+        return _partial(post, inputs, at, probs)
 
 
 def _curve(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float], ax: Axes | None) -> Figure:
@@ -118,14 +118,16 @@ def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> F
     return figure
 
 
-def _partial(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float], panels: int) -> Figure:
-    columns = 2 if panels in (2, 4) else 3
+def _partial(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float]) -> Figure:
+    varying = np.flatnonzero(~constant(inputs))  # of the others the data say nothing but at one value
+    shown = varying[:PANELS] if varying.size else np.arange(1)
+    panels = len(shown)
+    columns = 2 if panels in (2, 4) else min(panels, 3)
     rows = -(-panels // columns)
     figure, axes = style.canvas(None, (7.0, 0.9 + 2.2 * rows), rows, columns, sharey=True)
-    for j, panel in enumerate(axes):
-        if j >= panels:
-            panel.set_visible(False)
-            continue
+    for panel in axes[panels:]:
+        panel.set_visible(False)
+    for place, (j, panel) in enumerate(zip(shown.tolist(), axes, strict=False)):
         grid = np.linspace(*style.span(at[:, j]), AVERAGES)
         averages = [post.partial_dependence(j, grid, prob) for prob in probs]
         for f, shade in zip(averages, _shades(probs), strict=True):
@@ -146,9 +148,10 @@ def _partial(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[fl
         )
         panel.set_xlim(grid[0], grid[-1])
         panel.set_xlabel(style.wrap(post.names[j], 26))
-        if j % columns == 0:
+        if place % columns == 0:
             panel.set_ylabel(style.wrap(post.names[-1], 26))
     more = f"; {panels} of {post.n_inputs} inputs shown" if panels < post.n_inputs else ""
+    more += ", constant ones left out" if varying.size < post.n_inputs else ""
     figure.suptitle(f"f along each input, averaged over the others' data{more}", fontsize="medium")
     style.legend(axes[0], True)
     return figure

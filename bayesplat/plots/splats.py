@@ -71,7 +71,8 @@ def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
     shown = select(fit_or_post)
     names, d = shown.fit.names, shown.x.shape[1]
     with style.look():
-        figure, (panel,) = style.canvas(ax, (6.5, 4.3) if d < 3 else (7.0, 1.6 + 0.24 * len(shown.size)))
+        wide, high = max(7.0, 4.3 + 0.56 * d), 1.6 + 0.24 * len(shown.size)  # a column for every input
+        figure, (panel,) = style.canvas(ax, (6.5, 4.3) if d < 3 else (wide, high))
         if d > 2:
             _bars(panel, shown)
         else:

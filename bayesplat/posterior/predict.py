@@ -55,7 +55,8 @@ class Prediction(NamedTuple):
         return frame_like(self.x, {name: getattr(self, name) for name in ("mean", "sd", "lower", "upper")})
 
     def __str__(self) -> str:
-        return f"Prediction of the {self.kind} at {self.mean.size} rows, with {self.prob:.0%} equal-tailed intervals"
+        bands = f"{100 * self.prob:.4g}% equal-tailed intervals"
+        return f"Prediction of the {self.kind} at {self.mean.size} rows, with {bands}"
 
     __repr__ = __str__
 

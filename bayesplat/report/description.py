@@ -119,11 +119,12 @@ def lengths_words(post: Posterior) -> str:
         if lengths.typical is not None
         else " (by default the geometric mean of range and data spacing, and the shortest on top)"
     )
+    each = " per input" if spec.scale_family.n_lengths(post.n_inputs) > 1 else ""
     correlations = ""
     if spec.covariance == "full" and post.n_inputs > 1:
         correlations = f"; correlations had an LKJ({lengths.lkj:g}) prior [[lewandowski2009]]"
     return (
-        "widths whose logs, less the shortest allowed, scatter about one location per input, with a prior median width "
+        f"widths whose logs, less the shortest allowed, scatter about one location{each}, with a prior median width "
         f"of {number(100 * median, 2)}% of the input's range{default} and a log sd of {lengths.uncertainty:g}, by "
         f"Student-t deviations with {lengths.tails:g} degrees of freedom and a scale of prior median "
         f"{lengths.spread:g}{correlations}"

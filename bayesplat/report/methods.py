@@ -44,9 +44,11 @@ def model_sentences(found: Findings) -> str:
 
 def _gibbs(found: Findings) -> str:
     """The moves beside those along gradients."""
+    spec = found.post.spec
+    shared = any(hierarchy.shared_sites for hierarchy in (spec.prior, spec.prior.lengths(spec.lengths)))
     moves = ["redraw single splats among weighted candidates [[tjelmeland2004]]"]
-    moves += ["slide the edges of splats along the data"] if found.post.spec.mother.edged else []
-    moves += ["interweave the shared scales [[yu2011]]"]
+    moves += ["slide the edges of splats along the data"] if spec.mother.edged else []
+    moves += ["interweave the shared scales [[yu2011]]"] if shared else []
     return f"Gibbs moves that {listed(moves)}"
 
 

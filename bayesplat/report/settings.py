@@ -7,7 +7,7 @@ from bayesplat.report.description import described, scaled_words
 from bayesplat.report.findings import Findings
 from bayesplat.report.markup import Html, table, tag
 from bayesplat.report.references import without_citations
-from bayesplat.report.wording import beside, interval
+from bayesplat.report.wording import beside, interval, number
 
 LABELS = {
     "method": "method",
@@ -42,14 +42,18 @@ def _data(found: Findings) -> Html:
     post = found.post
     x, y, *_ = post.table
     rows = [
-        [name, "input", interval(float(column.min()), float(column.max()), 3)]
+        [name, "input", _range(float(column.min()), float(column.max()))]
         for name, column in zip(post.names, x.T, strict=False)
     ]
     mean, sd = float(y.mean()), float(y.std())
     spread = f"mean {beside(mean, sd, 3)}, sd {beside(sd, sd, 3)}"
-    rows.append([post.names[-1], "output", f"{interval(float(y.min()), float(y.max()), 3)}; {spread}"])
+    rows.append([post.names[-1], "output", f"{_range(float(y.min()), float(y.max()))}; {spread}"])
     caption = f"The data: {found.n} rows with a value of the output."
     return Html(tag("h3", "Data") + table(caption, ["column", "used as", "range"], rows))
+
+
+def _range(low: float, high: float) -> str:
+    return interval(low, high, 3) if low < high else f"{number(low, 10)} throughout"
 
 
 def _model(found: Findings) -> Html:

@@ -13,6 +13,7 @@ from bayesplat.report.findings import TAILS, Findings, interval_of
 from bayesplat.report.markup import Html, paragraph, table
 from bayesplat.report.wording import beside, number
 from bayesplat.results import Posterior
+from bayesplat.scaling import constant
 from bayesplat.tables import evenly
 
 ALIKE = 0.9
@@ -24,6 +25,9 @@ ROWS = 20
 
 DRAWS = 400
 """Most draws searched for splats alike."""
+
+HALF = 0.5
+"""Share of its height, if that is below what counts as active, from which a splat is found again."""
 
 FEWEST = 20
 """Draws below which no interval is given."""
@@ -52,16 +56,28 @@ def splats(post: Posterior) -> Splats:
     from bayesplat.plots.splats import select
 
     shown = select(post)
-    A, b, kinds = shown.A[:ROWS], shown.b[:ROWS], len(post.spec.mother.kinds)
+    A, b, kinds = shown.A[:ROWS], shown.b[:ROWS], post.spec.mother.kinds
     draws = pooled(post.data, "posterior")[["A", "b", "amplitude"]]
     draws = draws.isel(sample=evenly(draws.sizes["sample"], DRAWS))
     amplitude = draws["amplitude"].values
-    of_one_mother = (shown.which[:ROWS, None] - np.arange(amplitude.shape[1])) % kinds == 0
-    alike = _alike(A, b, draws["A"].values, draws["b"].values) & of_one_mother[:, None]
+    first = np.array([kinds.index(kinds[slot % len(kinds)]) for slot in range(amplitude.shape[1])])
+    of_one_mother = first[shown.which[:ROWS], None] == first
+    still = constant(shown.x)
+    seen = ~still | still.all()  # where a splat is along the others, no data say
+    alike = _alike(*_along(seen, A, b), *_along(seen, draws["A"].values, draws["b"].values)) & of_one_mother[:, None]
     heights = np.where(alike, amplitude, 0.0).sum(2)
-    active = np.abs(heights) > least_active(post.data)
+    enough = np.minimum(least_active(post.data), HALF * np.abs(shown.amplitude[:ROWS]))
     cut = len(shown.b) > ROWS
-    return Splats(A, b, shown.amplitude[:ROWS], shown.copies[:ROWS], heights, active, cut)
+    return Splats(A, b, shown.amplitude[:ROWS], shown.copies[:ROWS], heights, np.abs(heights) > enough[:, None], cut)
+
+
+def _along(
+    inputs: Bool[np.ndarray, " d"], A: Float[np.ndarray, "*s d d"], b: Float[np.ndarray, "*s d"]
+) -> tuple[Float[np.ndarray, "*s e e"], Float[np.ndarray, "*s e"]]:
+    """Splats as they are along some of the inputs: lower factors of those blocks of A A^T, and centres."""
+    upper = np.linalg.qr(np.swapaxes(A[..., inputs, :], -1, -2), mode="r")
+    signs = np.sign(np.diagonal(upper, axis1=-2, axis2=-1))
+    return np.swapaxes(signs[..., None] * upper, -1, -2), b[..., inputs]
 
 
 def _alike(
@@ -91,8 +107,8 @@ def splat_table(found: Findings) -> Html:
     caption = (
         f"Table 1. The {most}splats of the draw in Figure 2, strongest first. Extent: one sd of the splat along the "
         f"input. Height: at its peak, in units of {found.post.names[-1]}. Found in: share of {shown.present.shape[1]} "
-        "draws that have splats in the same place with the same shape. Height where found: median and 90% interval "
-        "over those draws."
+        "draws that have splats in the same place with the same shape, along all inputs that vary. Height where "
+        "found: median and 90% interval over those draws."
     )
     rows = [_row(shown, i) for i in range(len(shown.b))]
     return Html(_explanation() + table(caption, head, rows, numeric=range(1, len(head))))

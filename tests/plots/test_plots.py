@@ -16,6 +16,7 @@ from bayesplat import plots
 from bayesplat.devices import inference
 from bayesplat.plots import style
 from bayesplat.results import PriorPredictive
+from tests import made_up
 from tests.made_up import INPUTS, OUTPUT, K, N
 
 
@@ -103,6 +104,19 @@ def test_partial_dependences_are_those_of_the_posterior_in_its_units(posterior):
     np.testing.assert_allclose(expected.mean[20], post.predict(held).mean.mean(), rtol=1e-6)
 
 
+def test_inputs_that_never_vary_are_left_out_and_asking_warns():
+    post = made_up.posterior(4, still=(1, 3))
+    figure = plots.bands(post)
+    assert [ax.get_xlabel() for ax in figure.axes if ax.get_visible()] == [INPUTS[0], INPUTS[2]]
+    assert "2 of 4 inputs shown, constant ones left out" in figure.get_suptitle()
+    with pytest.warns(UserWarning, match="2 of 3 values of `at` differ from all data in age .*, constant in the fit"):
+        post.partial_dependence(1, [1000.0, 1013.25, 1020.0])
+    with pytest.warns(UserWarning, match="1 of 2 values of `at` lie beyond the data"):
+        post.partial_dependence(0, [5.0, 50.0])
+    with pytest.warns(UserWarning, match="constant in the fit"):
+        assert len(plots.bands(made_up.posterior(3, still=(0, 1, 2))).axes) == 1
+
+
 @pytest.mark.parametrize("along", ["weather", 3, -1, 0.5])
 def test_an_input_that_is_not_there_is_refused(posterior, along):
     with pytest.raises(bs.BayesplatError, match=r"Expected `along` to be one of .* or a number below 3, got"):
@@ -124,6 +138,18 @@ def test_splats_of_any_number_of_inputs(posterior, point_fit, d):
         assert all(name in texts(figure) for name in (*INPUTS[:d], OUTPUT))
         assert f"{count} of {K} splats shown" in texts(figure)
         assert legend_of(figure)
+
+
+@pytest.mark.parametrize("d", [3, 6, 12])
+def test_the_title_of_bars_and_the_heads_of_their_columns_keep_apart(d):
+    post = made_up.posterior(d)
+    figure = plots.splats(post)
+    figure.draw_without_rendering()
+    (panel,) = figure.axes
+    title, heads = panel.title, [one for one in panel.texts if one.get_text() in post.names]
+    assert len(heads) == d
+    assert title.get_window_extent().x0 >= 0
+    assert not any(head.get_window_extent().overlaps(title.get_window_extent()) for head in heads)
 
 
 def test_bars_beyond_what_a_page_holds_are_left_out_and_the_title_says_so(point_fit, monkeypatch):

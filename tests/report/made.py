@@ -1,5 +1,7 @@
 """Posteriors from made-up draws with all that a report asks for: any method, noise and number of inputs."""
 
+from dataclasses import replace
+
 import numpy as np
 
 import bayesplat as bs
@@ -7,6 +9,8 @@ from bayesplat.diagnostics.convert import to_datatree
 from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.scaling import fit_scaling
 from tests.made_up import INPUTS, OUTPUT, K, N, made_up_draws
+
+MODEL = bs.SplatModel(n_splats=K, prior=bs.Ridge())
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -20,14 +24,14 @@ VERSIONS = {"bayesplat": "0.1.0", "jax": "0.12.0", "numpyro": "0.22.0", "arviz":
 
 
 def made(
-    d=1, method="nuts", likelihood=None, prior=None, mother=None, names=None, chains=2, draws=25, weights=None, **info
+    d=1, method="nuts", names=None, chains=2, draws=25, weights=None, still=(), likelihood=None, model=MODEL, **info
 ) -> bs.Posterior:
-    """A Posterior that nobody sampled; with `weights`, its chains are stacked."""
+    """A Posterior that nobody sampled; with `weights`, its chains are stacked; inputs that are `still` do not vary."""
     rng = np.random.default_rng(d)
     x, y = rng.uniform(1, 9, (N, d)), 100 + 20 * rng.normal(size=N)
+    x[:, list(still)] = 1013.25
     likelihood = likelihood or bs.Normal()
-    shape = mother or bs.mothers.Gaussian()
-    spec = bs.SplatModel(n_splats=K, prior=prior or bs.Ridge(), likelihood=likelihood, mother=shape)
+    spec = replace(model, likelihood=likelihood)
     scaling, usual = fit_scaling(x, y), (*INPUTS[:d], OUTPUT)
     field = likelihood.field(np.asarray(scaling.to_box(x)))
     drawn, before = (
@@ -64,8 +68,12 @@ def _stats(method, rng, chains, draws):
 
 CASES = {
     "one input": {},
-    "two inputs, stacked": {"d": 2, "weights": (0.9, 0.1), "prior": bs.RegularizedHorseshoe(n_active=2)},
-    "three inputs": {"d": 3, "prior": bs.Repulsive(bs.R2D2())},
+    "two inputs, stacked": {
+        "d": 2,
+        "weights": (0.9, 0.1),
+        "model": replace(MODEL, prior=bs.RegularizedHorseshoe(n_active=2)),
+    },
+    "three inputs": {"d": 3, "model": replace(MODEL, prior=bs.Repulsive(bs.R2D2()))},
     "Student-t noise that varies, by svi": {
         "method": "svi",
         "chains": 1,
@@ -73,12 +81,19 @@ CASES = {
         "guide": "lowrank",
         "likelihood": bs.StudentT("varying", df=5.0),
     },
-    "smc": {"method": "smc", "prior": bs.StickBreaking(), "ess": 0.8, "sweeps": 2},
+    "smc": {"method": "smc", "model": replace(MODEL, prior=bs.StickBreaking()), "ess": 0.8, "sweeps": 2},
     "smc alone": {"method": "smc", "chains": 1},
-    "laplace": {"method": "laplace", "prior": bs.Flat()},
-    "few draws of boxes, interrupted": {"chains": 1, "draws": 4, "interrupted": True, "mother": bs.mothers.Box(64)},
+    "laplace": {"method": "laplace", "model": replace(MODEL, prior=bs.Flat())},
+    "few draws of boxes, interrupted": {
+        "chains": 1,
+        "draws": 4,
+        "interrupted": True,
+        "model": replace(MODEL, mother=bs.mothers.Box(64)),
+    },
+    "a constant input": {"d": 2, "still": (1,), "model": replace(MODEL, covariance="spherical")},
+    "nothing shared": {"model": replace(MODEL, prior=bs.Flat())},
     "hostile names": {"d": 3, "names": HOSTILE},
 }
 
-DRAWN = set(CASES) - {"smc", "smc alone", "laplace"}
+DRAWN = set(CASES) - {"smc", "smc alone", "laplace", "a constant input", "nothing shared"}
 """Cases with their pictures, which take most of the time."""

@@ -16,7 +16,7 @@ from bayesplat.report.findings import find
 from bayesplat.report.markup import Html
 from bayesplat.report.page import CONTENTS, page
 from bayesplat.report.pictures import picture
-from bayesplat.report.splats import splat_table, splats
+from bayesplat.report.splats import _along, splat_table, splats
 from tests.made_up import INPUTS, OUTPUT, K, N
 
 from .made import CASES, DRAWN, HOSTILE, made
@@ -149,6 +149,8 @@ SAID = {
         "shared scales",
         "Prior sensitivity was not judged",
     ],
+    "a constant input": ["scatter about one location, with", "1013.25 throughout"],
+    "nothing shared": ["redraw single splats among weighted candidates (Tjelmeland 2004):"],
     "hostile names": ["seed 7"],
 }
 
@@ -263,20 +265,49 @@ def test_a_table_of_the_strongest_splats_says_so(monkeypatch):
     assert "The 2 strongest splats of the draw" in splat_table(found)
 
 
-def test_a_splat_of_another_mother_is_not_the_same_splat():
-    """A box at the place of a Gaussian, of its size, is not found again as the Gaussian."""
-    post = made(mother=bs.mothers.Mixed((bs.mothers.Gaussian(), bs.mothers.Box(64))))
+def one_splat(post, slot, height, elsewhere=0.0):
+    """The posterior with one splat in every draw: in slot 0 of the best draw and in another of the rest."""
     draws = post.data["posterior"].to_dataset().copy(deep=True)
-    draws["A"].values[:], draws["b"].values[:], draws["amplitude"].values[:] = 0.5, 5.0, 1e-8
+    draws["A"].values[:], draws["b"].values[:], draws["amplitude"].values[:] = 0.5 * np.eye(post.n_inputs), 5.0, 1e-8
+    draws["b"].values[..., 1:, -1] += elsewhere * np.random.default_rng(0).normal(size=draws.b.shape[:2])[..., None]
     lp = post.data["sample_stats"]["lp"].values
     best = np.unravel_index(lp.argmax(), lp.shape)
-    draws["amplitude"].values[..., 1] = 30.0  # boxes
-    draws["amplitude"].values[best] = [30.0, 1e-8, 1e-8, 1e-8, 1e-8]
+    draws["amplitude"].values[..., slot] = height
+    draws["amplitude"].values[best] = [height, 1e-8, 1e-8, 1e-8, 1e-8]
     draws["v"].values[:] = draws["amplitude"].values * (2 * np.pi) ** 0.5 * 0.5
     tree = post.data.copy()
     tree["posterior"] = xr.DataTree(draws)
-    (present,) = splats(replace(post, data=tree)).present
-    assert present.sum() == 1
+    return replace(post, data=tree)
+
+
+G, B = bs.mothers.Gaussian(), bs.mothers.Box(64)
+
+
+@pytest.mark.parametrize(("mothers", "slot", "share"), [((G, B), 1, 0), ((G, G, B), 1, 1), ((G, B), 2, 1)])
+def test_a_splat_of_another_mother_is_not_the_same_splat(mothers, slot, share):
+    """A box at the place of a Gaussian, of its size, is not found again as the Gaussian; a Gaussian elsewhere is."""
+    (present,) = splats(one_splat(made(model=bs.SplatModel(K, mother=bs.mothers.Mixed(mothers))), slot, 30.0)).present
+    assert present.sum() == (present.size if share else 1)
+
+
+def test_a_weak_splat_of_all_draws_is_found_in_all():
+    post = one_splat(made(), 1, 0.04 * 20.0)  # sds of y
+    assert splats(post).present.all()
+
+
+def test_where_splats_are_along_a_constant_input_does_not_matter():
+    found = splats(one_splat(made(d=2, still=(1,)), 1, 30.0, elsewhere=9.0))
+    assert found.present.all()
+    assert splats(one_splat(made(d=2), 1, 30.0, elsewhere=9.0)).present.mean() < 0.3
+
+
+def test_sheared_splats_are_compared_along_some_inputs_by_their_covariance():
+    rng = np.random.default_rng(0)
+    A, b = np.tril(rng.normal(size=(6, 3, 3))), rng.normal(size=(6, 3))
+    L, along = _along(np.array([True, False, True]), A, b)
+    np.testing.assert_allclose(L @ np.swapaxes(L, -1, -2), (A @ np.swapaxes(A, -1, -2))[:, ::2, ::2], atol=1e-12)
+    assert (np.diagonal(L, axis1=-2, axis2=-1) > 0).all()
+    np.testing.assert_array_equal(along, b[:, ::2])
 
 
 def test_the_table_holds_the_splats_of_the_picture():

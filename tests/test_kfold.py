@@ -1,5 +1,6 @@
 """K-fold cross-validation: who sees what, scores against closed forms, and every odd choice of folds."""
 
+import dataclasses
 import inspect
 from types import SimpleNamespace
 
@@ -79,6 +80,7 @@ def test_summaries_are_those_of_the_scores(model):
     np.testing.assert_allclose(found.se, np.sqrt(N) * scores.std())
     np.testing.assert_allclose(found.coverage, np.mean(np.abs(Y - mean) <= stats.norm.ppf(0.75)))
     assert f"{N}-fold cross-validation of {N} data" in str(found)
+    assert "  97.5% intervals cover" in str(dataclasses.replace(found, prob=0.975))
     assert list(found.to_frame()) == ["fold", "log_density", "covered"]
 
 

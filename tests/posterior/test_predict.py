@@ -192,6 +192,7 @@ def test_predictions_say_what_they_are(observed):
     assert (
         str(observed["varying normal"]) == "Prediction of the observation at 300 rows, with 80% equal-tailed intervals"
     )
+    assert "with 99.5% equal-tailed" in str(observed["varying normal"]._replace(prob=0.995))
 
 
 def test_partial_dependence_is_the_average_over_the_data(x64):

@@ -245,6 +245,7 @@ def bind(
     observed = (~np.isnan(y)).astype(x.dtype)
     box = data_box(x, spec.likelihood.narrowest)
     overlap = _mean_square_height(spec, x, box)
+    require(not bool(jnp.isnan(overlap)), "Expected `lengths` whose correlations can be computed; raise `lkj`.")
     require(bool(overlap > 1e-12), "Expected `lengths` of splats that reach data, got none that does; raise `typical`.")
     return Problem(
         jnp.asarray(x),

@@ -11,6 +11,9 @@ from bayesplat._typing import AnyArray
 ROUNDING = 4
 """A spread of so few units in the last place is no spread."""
 
+WHOLE = 2**24
+"""Whole numbers below this are exact in any precision."""
+
 
 class Scaling(NamedTuple):
     """Affine maps of inputs to the unit box and of the output to mean 0, sd 1; without a trend, to size 1 about 0."""
@@ -44,7 +47,7 @@ def in_reach(
     """
     x, low = np.asarray(scaling.to_box(x_new)), scaling.low[None, :]
     beyond = ((x < -margin) | (x > 1 + margin)) & ~still
-    moved = (np.abs(x_new - low) > rounding(low)) & still
+    moved = (np.abs(x_new - low) > np.maximum(rounding(low), rounding(x_new, low))) & still
     those = ", ".join(name for name, one in zip(names, moved.any(0), strict=False) if one)
     odd = {
         "lie beyond the data: f returns to the trend there, and its bands are too narrow.": beyond,
@@ -69,9 +72,16 @@ def constant(x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " d"]:
     return np.ptp(x, 0) <= rounding(x)
 
 
-def rounding(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
-    """Differences of each input that may be nothing but rounding of its values: a few units in their last place."""
-    return ROUNDING * np.spacing(np.abs(x).max(0))
+def rounding(x: Float[np.ndarray, "n d"], at: Float[np.ndarray, "m d"] | None = None) -> Float[np.ndarray, " d"]:
+    """Differences of each input that may be nothing but rounding of its values: a few units in their last place.
+
+    Their last place is that of float32 where all have no more digits, as those of JAX's default precision. `at` gives
+    numbers of the sizes to say it of, by default x itself.
+    """
+    size, whole = np.abs(x if at is None else at).max(0), (x == np.rint(x)).all(0) & (np.abs(x).max(0) < WHOLE)
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = (x == x.astype(np.float32)).all(0) & ~whole
+        return ROUNDING * np.where(single, np.spacing(size.astype(np.float32)).astype(float), np.spacing(size))
 
 
 def spread(y: Float[np.ndarray, " n"], about: float) -> float:

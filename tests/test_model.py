@@ -17,7 +17,7 @@ from bayesplat._checks import BayesplatError
 from bayesplat.likelihoods import Normal, StudentT
 from bayesplat.mothers import Gaussian
 from bayesplat.posterior.program import potential, program
-from bayesplat.priors import Centres, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
+from bayesplat.priors import Centres, Lengths, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
 from bayesplat.priors.geometry import PER_SPLAT
 from bayesplat.priors.sites import constrain
 from bayesplat.scaling import fit_scaling
@@ -351,3 +351,9 @@ def test_specifications_are_hashable_and_print_in_full():
     assert str(spec).startswith("Specification with 7 splats\n")
     for words in ("Ridge(scale=0.5)", "Normal(noise='constant'", "Gaussian()", "'full'", "margin=0.2"):
         assert words in str(spec)
+
+
+def test_correlations_beyond_floats_are_refused_by_their_dial(monkeypatch, x64):
+    monkeypatch.setattr(model, "_overlap", lambda *_: jnp.asarray(jnp.nan))
+    with pytest.raises(BayesplatError, match="raise `lkj`"):
+        bound(lengths=Lengths(lkj=0.004), covariance="full")

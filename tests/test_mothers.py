@@ -31,6 +31,14 @@ def test_mass_is_one(mother, d, x64):
     assert radial_integral(mother, d, 0) == pytest.approx(1.0, abs=1e-7)
 
 
+@dims
+@pytest.mark.parametrize("df", [1e9, 1e14])
+def test_mass_is_one_however_light_the_tails(df, d, x64):
+    mother = StudentT(df)
+    assert radial_integral(mother, d, 0) == pytest.approx(1.0, abs=1e-6)
+    assert radial_integral(mother, d, 2) == pytest.approx(d, rel=1e-6)
+
+
 @mothers
 @dims
 def test_covariance_is_identity_where_it_exists(mother, d, x64):

@@ -78,13 +78,14 @@ def test_inputs_beyond_the_data_are_warned_of(predictors, ask):
 
 
 def test_inputs_that_were_constant_are_warned_of_when_they_move(predictors):
-    x = np.column_stack([X, np.full(len(X), 300.0)])
+    x = np.column_stack([X, np.full(len(X), 300.1)])
     (component,) = made_up.posterior(2).predictor.components
     scaling = fit_scaling(x, X)
     still = predictors[0]._replace(components=(component,), scaling=scaling, names=("a", "T", "y"), still=constant(x))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         still.predict(x, 0.9, "function")
+        still.predict(x.astype(np.float32), 0.9, "function")  # as JAX has it by default
     x[:3, 1] = 300.5  # well within the unit box
     with pytest.warns(UserWarning, match="3 of 50 rows of `x_new` differ from all data in T, constant in the fit"):
         still.predict(x, 0.9, "function")

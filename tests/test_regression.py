@@ -516,6 +516,7 @@ ODD = {
     "missing y": (np.r_[X, 0.1, 2.0, 3.0], np.r_[Y, [np.nan] * 3], "3 of 15 values of y missing"),
     "constant column": (np.stack([X, np.ones(12)], 1), Y, "x2 constant"),
     "too few digits": (1.7e9 + 1e-4 * (X - X.min()) / np.ptp(X), Y, "x stored with too few digits"),
+    "too few digits of float32": (np.float32(1.7e9 + 80 * np.arange(12)), Y, "x stored with too few digits"),
     "a code for missing y": (X, np.r_[Y[:-2], -999.0, -999.0], "y holds -999 2 times, far .*: if .* make it NaN"),
     "a code for a missing x": (np.r_[X[:-1], 9999.0], Y, "x holds 9999 once, far .*: if .* leave its rows out"),
     "y among the inputs": (Y, Y, "Input x equal to y"),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bayesplat.scaling import fit_scaling
+from bayesplat.scaling import ROUNDING, fit_scaling, rounding
 
 X = np.array([[1.0, -5.0, 3.0], [3.0, -5.0, 4.0], [2.0, -5.0, 7.0], [1.5, -5.0, 3.5]])
 Y = np.array([10.0, np.nan, 30.0, 20.0])
@@ -63,3 +63,20 @@ def test_without_a_trend_zero_stays_zero():
 def test_constant_inputs_keep_their_scale(low, high, extent):
     x = np.array([[low], [high]], float)
     np.testing.assert_allclose(fit_scaling(x, np.array([0.0, 1.0])).extent, extent)
+
+
+@pytest.mark.parametrize(
+    ("column", "unit"),
+    [
+        ([0.1, 0.7], 2.0**-53),
+        (np.float32([0.1, 0.7]), 2.0**-24),
+        ([1e7, 1e7 + 1], 2.0**-29),  # whole numbers have all their digits in float32, too
+        ([1.7e9, 1.7e9 + 1], 2.0**-22),
+        (np.float32([1.7e9, 1.7e9 + 128]), 128.0),
+        ([0.5, 1e100], np.spacing(1e100)),
+    ],
+)
+def test_rounding_is_that_of_the_precision_that_numbers_came_in(column, unit):
+    x = np.asarray(column, float)[:, None]
+    np.testing.assert_array_equal(rounding(x), [ROUNDING * unit])
+    np.testing.assert_array_equal(rounding(x, 2 * x), [ROUNDING * np.spacing(2 * x).max() * unit / np.spacing(x).max()])

@@ -25,10 +25,11 @@ from bayesplat.trend import trend_features
 class PointFit:
     """The best of several starts of the flow.
 
-    `measure` holds the splats in the user's units, `trend` the coefficients of the trend on the unit box (in the units
-    of y), `sigma` the noise's scale (its sd, but of Student-t noise; its geometric mean over the data if it varies),
-    `certificate` the most nats by which one more splat was found to lower the energy (negative: every one raises it),
-    `runs` every start of the flow, lowest energy first, and `device` where it ran.
+    `measure` holds the splats in the user's units (in float64: call it inside `jax.enable_x64(True)`), `trend` the
+    coefficients of the trend on the unit box (in the units of y), `sigma` the noise's scale (its sd, but of Student-t
+    noise; its geometric mean over the data if it varies), `certificate` the most nats by which one more splat was found
+    to lower the energy (negative: every one raises it), `runs` every start of the flow, lowest energy first, and
+    `device` where it ran.
     """
 
     spec: Specification

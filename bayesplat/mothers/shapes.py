@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 import jax.numpy as jnp
-from scipy.special import zeta
+from scipy.special import betaln, zeta
 
 from bayesplat._checks import positive, positive_int
 from bayesplat._typing import AnyArray, Float
@@ -101,7 +101,7 @@ class StudentT(Mother):
 
 def _beta(a: float, b: float) -> float:
     """Euler's Beta function."""
-    return math.exp(math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b))
+    return math.exp(betaln(a, b))
 
 
 @dataclasses.dataclass(frozen=True)

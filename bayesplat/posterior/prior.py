@@ -63,6 +63,8 @@ def _walk(problem: Problem, values: Sites, key: Key) -> Sites:
     """What all splats share in their geometry takes steps of several sizes, and their lengths with it."""
     sites = geometry_sites(problem.spec, problem.box, problem.spec.n_splats)
     table = {name: prior for name, prior in sites.items() if name not in PER_SPLAT}
+    if not table:
+        return values
     start, unflat = ravel_pytree(unconstrain(table, {name: values[name] for name in table}))
 
     def at(z: jax.Array) -> tuple[Sites, Float[AnyArray, ""]]:

@@ -93,7 +93,7 @@ class Deviation(dist.StudentT):
 
 @dataclass(frozen=True)
 class Lengths:
-    """Hierarchical prior on log axis lengths: one location per input, one spread, heavy-tailed deviations.
+    """Hierarchical prior on log axis lengths: a location per axis of a scale, one spread, heavy-tailed deviations.
 
     log(l_ij - floor) = location_j + spread * deviation_ij, with deviation ~ Student-t(tails).
     Lengths are fractions of the input's range: l = 0.1 is a splat whose sd is a tenth of the data's extent.
@@ -105,7 +105,8 @@ class Lengths:
     uncertainty: float = 0.7
     """Prior sd of each input's log location."""
     spread: float = 0.6
-    """Prior median of the sd of log lengths between splats (log sd of that spread: 0.4)."""
+    """Prior median of the scale of log lengths between splats (log sd of that spread: 0.4), a Student-t's: their sd is
+    larger by (tails / (tails - 2))^(1/2)."""
     tails: float = 4.0
     """Degrees of freedom of the deviations: small values allow a few much narrower or wider splats."""
     lkj: float = 1.0
@@ -122,7 +123,7 @@ class Lengths:
         return jnp.sqrt(box.grid) if self.typical is None else jnp.asarray(self.typical)
 
     def precision(self, box: Box) -> Float[AnyArray, ""]:
-        """Inverse square of the prior sd of a log length: what is known of it before any data."""
+        """Inverse square of the median prior scale of a log length: what is known of it before any data."""
         return jnp.asarray(self.spread**-2.0)
 
     def sites(self, k: int, family: Scale, box: Box) -> SiteTable:

@@ -128,7 +128,7 @@ class R2D2(AmplitudePrior):
     def scales(self, values: Sites, context: Context, sigma: Float[AnyArray, ""]) -> Float[AnyArray, " k"]:
         """Prior sd of every amplitude."""
         ratio = values["r2"] / jnp.maximum(1 - values["r2"], LEAST_UNEXPLAINED)
-        split = values["part"] / jnp.sum(values["part"])
+        split = values["part"] / jnp.maximum(jnp.sum(values["part"]), jnp.finfo(values["part"].dtype).tiny)
         return sigma * jnp.sqrt(ratio * split / context.overlap)
 
     def typical(self, context: Context) -> Float[AnyArray, ""] | float:

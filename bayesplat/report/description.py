@@ -4,20 +4,21 @@ import numpy as np
 
 from bayesplat import mothers, priors
 from bayesplat.devices import inference
+from bayesplat.diagnostics.convert import group
 from bayesplat.likelihoods import Normal, StudentT
 from bayesplat.model import data_box
-from bayesplat.report.wording import listed, number
+from bayesplat.report.wording import count, listed, number
 from bayesplat.results import Posterior
 from bayesplat.trend import PRIOR_SD
 
 
 def described(post: Posterior) -> dict[str, str]:
     """Every field of the specification in words; `n_splats` says what each splat has of its own."""
-    spec = post.spec
+    spec, bumps = post.spec, len(group(post.data, "constant_data")["noise_centre"])
     return {
         "n_splats": shape_words(spec.covariance, post.n_inputs),
         "prior": prior_words(spec.prior, spec.n_splats),
-        "likelihood": likelihood_words(spec.likelihood) + errors_words(post),
+        "likelihood": likelihood_words(spec.likelihood, bumps) + errors_words(post),
         "mother": mother_words(spec.mother),
         "trend": trend_words(spec.trend),
         "lengths": lengths_words(post),
@@ -119,7 +120,7 @@ def lengths_words(post: Posterior) -> str:
         if lengths.typical is not None
         else " (by default the geometric mean of range and data spacing, and the shortest on top)"
     )
-    each = " per input" if spec.scale_family.n_lengths(post.n_inputs) > 1 else ""
+    each = "" if post.n_inputs == 1 else " for all inputs" if spec.covariance == "spherical" else " per input"
     correlations = ""
     if spec.covariance == "full" and post.n_inputs > 1:
         correlations = f"; correlations had an LKJ({lengths.lkj:g}) prior [[lewandowski2009]]"
@@ -133,18 +134,18 @@ def lengths_words(post: Posterior) -> str:
 
 def centres_words(post: Posterior) -> str:
     """The prior on centres."""
-    return f"centres uniform over the range of the data widened by {post.spec.centres.margin:.0%} on every side"
+    return f"centres uniform over the range of the data widened by {100 * post.spec.centres.margin:g}% on every side"
 
 
-def likelihood_words(likelihood: Normal) -> str:
-    """The noise."""
+def likelihood_words(likelihood: Normal, bumps: int) -> str:
+    """The noise; where it varies, as a sum of so many bumps."""
     kind = "Gaussian noise"
     if isinstance(likelihood, StudentT):
         kind = f"Student-t noise with {likelihood.df:g} degrees of freedom"
     scale = f"a half-normal prior of scale {likelihood.scale:g} on its scale"
     if likelihood.noise == "varying":
         return (
-            f"{kind} whose log scale varies with the inputs as a sum of {likelihood.n_bumps} wide fixed bumps with "
+            f"{kind} whose log scale varies with the inputs as a sum of {count(bumps, 'wide fixed bump')} with "
             f"standard normal weights, and {scale.replace('its scale', 'its geometric mean')}"
         )
     return f"{kind} of constant scale, with {scale}"

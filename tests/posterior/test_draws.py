@@ -7,6 +7,7 @@ import pytest
 from posterior.problems import OVERLAP, N, X, problem_of
 from scipy import stats
 from statistical import P_VALUE, law_p_value, mean_p_value
+from tables import PRIORS
 
 from bayesplat import symptoms
 from bayesplat.likelihoods import Normal, StudentT
@@ -43,6 +44,13 @@ def prior():
         problem = problem_of(REPULSION, k=2)
         done = draws.prior_draws(problem, 40 * draws.BATCH, jax.random.key(0))
         return problem, jax.tree.map(lambda leaf: np.asarray(leaf)[0], done)
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_every_prior_can_be_drawn_from(name, x64):
+    problem = problem_of(PRIORS[name], K)
+    done = draws.prior_draws(problem, 3, jax.random.key(0))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(done))
 
 
 # ---------------------------------------------------------------- draws from a posterior

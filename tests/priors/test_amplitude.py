@@ -168,3 +168,8 @@ def test_the_horseshoe_expects_five_splats_to_matter_or_half_of_them(k, active):
     context = Context(k, 100, 0.1)
     expected = RegularizedHorseshoe(active).scales(values, context, jnp.asarray(0.2))
     np.testing.assert_array_equal(prior.scales(values, context, jnp.asarray(0.2)), expected)
+
+
+def test_parts_that_all_underflow_leave_splats_without_amplitude(x64):
+    values = {"r2": jnp.asarray(0.7), "part": jnp.zeros(CONTEXT.k)}
+    np.testing.assert_array_equal(R2D2(share=1e-3).scales(values, CONTEXT, jnp.asarray(0.3)), 0.0)

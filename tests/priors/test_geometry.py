@@ -114,9 +114,10 @@ def test_the_density_of_point_fits_is_that_of_the_sites_with_the_spread_held(x64
 
 
 def test_precisions_are_inverse_variances_of_the_priors(x64):
-    """Of log lengths as wide as the median spread, of uniform log lengths and of uniform centres."""
+    """Of uniform log lengths and of uniform centres; of log lengths, that of a normal as high as their Student-t."""
     rng, lengths = np.random.default_rng(0), Lengths(spread=0.5)
-    np.testing.assert_allclose(lengths.precision(BOX), 1 / 0.5**2)
+    height = stats.t(lengths.tails, scale=0.5).pdf(0)
+    np.testing.assert_allclose(lengths.precision(BOX) ** 0.5, (2 * np.pi) ** 0.5 * height, rtol=0.07)
     uniform = rng.uniform(np.log(FLOOR), 0.0, 200_000)
     np.testing.assert_allclose(FreeLengths().precision(BOX), 1 / uniform.var(), rtol=0.01)
     for margin in (0.0, 0.1, 0.5):

@@ -63,7 +63,7 @@ WORDS = [
     *(prior_words(prior, 12) for prior in PRIORS),
     *map(trend_words, TRENDS),
     *(shape_words(covariance, 3) for covariance in ("spherical", "diag", "full")),
-    *(likelihood_words(kind(noise)) for kind in (bs.Normal, bs.StudentT) for noise in ("constant", "varying")),
+    *(likelihood_words(kind(noise), 8) for kind in (bs.Normal, bs.StudentT) for noise in ("constant", "varying")),
 ]
 
 

@@ -65,7 +65,7 @@ def methods(options: argparse.Namespace) -> list[Method]:
     return [
         *(Method(OURS, on(splats.fit, k=k), k, seeds) for k in options.sizes),
         *(Method(MEAN, on(splats.posterior, k=k), k, options.posterior_seeds) for k in options.posteriors),
-        *(Method(PAPER, on(paper_splats.adam, k=k, steps=steps), k, few) for k in options.sizes),
+        *(Method(PAPER, on(paper_splats.adam, k=k, steps=steps), k, seeds) for k in options.sizes),
         Method("GP (RBF)", on(statistics.gaussian_process, kernel="rbf"), None, seeds),
         Method("GP (Matern 5/2)", on(statistics.gaussian_process, kernel="matern"), None, seeds),
         Method("boosting", on(statistics.boosting), None, seeds),
@@ -99,9 +99,9 @@ def draw(fits: pd.DataFrame, options: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Fit, score, write."""
     parser = argparse.ArgumentParser(description="E2: a surface, as the number of splats grows")
-    parser.add_argument("--seeds", type=int, default=6, help="data sets for point fits of splats, GPs and boosting")
+    parser.add_argument("--seeds", type=int, default=6, help="data sets for all but the following")
     parser.add_argument("--posterior-seeds", type=int, default=2, help="data sets for the posterior mean")
-    parser.add_argument("--training-seeds", type=int, default=1, help="data sets for the paper's training and networks")
+    parser.add_argument("--training-seeds", type=int, default=1, help="data sets for networks")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 50, 100, 200, 300], help="k")
     parser.add_argument("--posteriors", type=int, nargs="*", default=[50], help="k of the posterior mean")
     parser.add_argument("--mlps", nargs="*", default=["200", "1000", "200x200"], help="the paper also has 500x500")

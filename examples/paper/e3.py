@@ -102,7 +102,7 @@ def methods(options: argparse.Namespace) -> list[Method]:
             Method(OURS, lambda data, seed, k=k: splats(data, seed, k, **hasty), k, options.seeds)
             for k in options.sizes
         ),
-        *(Method(PAPER, lambda data, seed, k=k: trained(data, seed, k), k, few) for k in options.sizes),
+        *(Method(PAPER, lambda data, seed, k=k: trained(data, seed, k), k, options.seeds) for k in options.sizes),
         *(network("mlp", text) for text in options.mlps),
         *(network("kan", text) for text in options.kans),
     ]
@@ -118,10 +118,8 @@ def errors(fitted: Fitted, data: Points) -> dict[str, float]:
 def main(argv: list[str] | None = None) -> None:
     """Solve, score, write."""
     parser = argparse.ArgumentParser(description="E3: steady Allen-Cahn")
-    parser.add_argument("--seeds", type=int, default=3, help="sets of points for splats")
-    parser.add_argument(
-        "--training-seeds", type=int, default=1, help="sets of points for the paper's training, networks"
-    )
+    parser.add_argument("--seeds", type=int, default=3, help="sets of points for splats, the paper's too")
+    parser.add_argument("--training-seeds", type=int, default=1, help="sets of points for networks")
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 20, 50], help="k")
     parser.add_argument("--mlps", nargs="*", default=["200", "200x200"], help="hidden layers")
     parser.add_argument("--kans", nargs="*", default=["10", "20x20"], help="hidden layers, Chebyshev")

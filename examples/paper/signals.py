@@ -4,6 +4,8 @@ Run `uv run python examples/paper/signals.py`; `--quick` for a small version.
 """
 
 import argparse
+from collections.abc import Callable
+from dataclasses import replace
 
 import figure
 import numpy as np
@@ -35,7 +37,8 @@ CHOSEN, WAVELETS = f"{OURS}, mother of the lowest energy", "wavelets"
 CAPTION = """Mean over {seeds} seeds of the MSE at the {n} data; noise sd 1, sd of the signal 7; k = {k}.
 "{chosen}" takes for every data set the mother whose fit has the lowest energy, which needs no
 truth, and the seconds of all mothers. The posterior mean has one mother for all data sets of a signal ({best}),
-on {posterior_seeds} of the seeds. The paper's training: that of its noisy data (Adam), {k} splats.
+on {posterior_seeds} of the seeds. The paper's training: that of its noisy data (Adam), {k} splats,
+given y about its mean in sds.
 Wavelets: translation-invariant hard thresholding, told the noise sd and the wavelet that is best
 against the truth ({wavelets}). Parameters, for splats those of the live ones, and seconds: medians of all
 fits, on {machine}. Ratios: geometric means of those of the signals.
@@ -56,11 +59,22 @@ def methods(signal: str, options: argparse.Namespace) -> list[Method]:
             Method(f"{MEAN}, k = {more}", on(splats.posterior, k=more, mother=mother), more, options.posterior_seeds)
             for more in LARGER.get(signal, ())
         ),
-        Method(PAPER, on(paper_splats.adam, k=k, steps=options.steps), k, seeds),
+        Method(PAPER, in_sds(on(paper_splats.adam, k=k, steps=options.steps)), k, seeds),
         Method(WAVELETS, on(statistics.wavelets, wavelet=wavelet, noise=1.0), None, seeds),
         Method("GP (RBF)", on(statistics.gaussian_process, kernel="rbf"), None, seeds),
         Method("GP (Matern 5/2)", on(statistics.gaussian_process, kernel="matern"), None, seeds),
     ]
+
+
+def in_sds(fit: Callable[[Simulated, int], Fitted]) -> Callable[[Simulated, int], Fitted]:
+    """A peer that is given y about its mean in sds: in other units its learning rate would be another."""
+
+    def fitted(data: Simulated, seed: int) -> Fitted:
+        mean, sd = data.y.mean(), data.y.std()
+        found = fit(data._replace(y=(data.y - mean) / sd), seed)
+        return replace(found, predict=lambda new: mean + sd * found.predict(new))
+
+    return fitted
 
 
 def named(mother: str) -> str:

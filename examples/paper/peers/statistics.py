@@ -34,7 +34,7 @@ def gaussian_process(x: np.ndarray, y: np.ndarray, *, seed: int = 0, kernel: str
     low, width = x.min(axis=0), np.ptp(x, axis=0)
     lengths, bounds = np.full(x.shape[1], 0.2), (1e-3, 1e2)
     shape = {"rbf": RBF(lengths, bounds), "matern": Matern(lengths, bounds, nu=2.5)}[kernel]
-    prior = ConstantKernel(1.0, (1e-2, 1e4)) * shape + WhiteKernel(1e-2, (1e-9, 1e1))
+    prior = ConstantKernel(1.0, (1e-2, 1e4)) * shape + WhiteKernel(1e-2, (1e-12, 1e1))
     process = GaussianProcessRegressor(prior, normalize_y=True, n_restarts_optimizer=restarts, random_state=seed)
     with warnings.catch_warnings():
         # lengths at a bound are an answer (an input that does not matter), so is the least noise (data without any)

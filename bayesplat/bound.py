@@ -15,6 +15,7 @@ from bayesplat.model import Problem, bind
 from bayesplat.scaling import Scaling, constant, fit_scaling, rounding
 from bayesplat.specification import Specification
 from bayesplat.tables import Data, as_data, as_inputs, codes
+from bayesplat.threads import cores
 
 LARGE = 1.5
 """Known errors so many times the spread of y are odd: they are a part of it."""
@@ -42,10 +43,10 @@ class Bound(NamedTuple):
 
     @property
     def environment(self) -> dict[str, Any]:
-        """What a run depends on besides its settings: versions, precision, device."""
+        """What a run depends on besides its settings: versions, precision, device, and cores, which share sums."""
         packages = ("bayesplat", "jax", "jaxlib", "numpyro", "arviz", "numpy", "optax")
         versions = {name: version(name) for name in packages}
-        return {"versions": versions, "dtype": "float64", "device": str(self.device)}
+        return {"versions": versions, "dtype": "float64", "device": str(self.device), "cores": cores()}
 
 
 def bind_table(spec: Specification, x: object, y: object, y_err: object = None, quiet: bool = False) -> Bound:

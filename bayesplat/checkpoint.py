@@ -235,8 +235,8 @@ def _same_run(journal: Folder, settings: dict[str, Any], pieces: dict[str, Any],
     other = [f"{name} {stored.get(name)!r}, not {asked.get(name)!r}" for name in names]
     require(
         not other,
-        f"{journal.folder} holds a run with other settings ({'; '.join(other)}): choose another folder, delete this "
-        "one, or go on with it by bayesplat.resume.",
+        f"{journal.folder} holds a run with other settings ({'; '.join(other)}): choose another folder (on the command "
+        "line, another --out), delete this one, or go on with it by bayesplat.resume (bayesplat resume).",
     )
     for name in (DATA, START) if manifest.get(START) else (DATA,):
         path = journal.folder / f"{name}.npz"
@@ -248,8 +248,8 @@ def _same_run(journal: Folder, settings: dict[str, Any], pieces: dict[str, Any],
         require(same, f"{journal.folder} holds a run {what}: choose another folder, or delete this one.")
     if manifest.get("made_by") != json.loads(json.dumps(made_by)):
         warnings.warn(
-            f"{journal.folder} was begun with other versions or on another device: the draws that follow are as good, "
-            "but not those that the first run would have made.",
+            f"{journal.folder} was begun with other versions, or on another device or number of cores: the draws that "
+            "follow are as good, but not those that the first run would have made.",
             UserWarning,
             stacklevel=6,
         )

@@ -23,7 +23,7 @@ class KFold:
     log_density: Float[np.ndarray, " n"]
     """Log p(y_i | data of the other folds), per unit of y; NaN where y is missing or the fold was not run."""
     covered: Bool[np.ndarray, " n"]
-    """Whether the interval of a new observation holds y_i."""
+    """Whether the interval of a new observation holds y_i; False where y_i was not scored, as its NaN density says."""
     fold: Int[np.ndarray, " n"]
     """Fold of every datum, from 0."""
     prob: float
@@ -57,8 +57,9 @@ class KFold:
         return self.log_density[~np.isnan(self.log_density)]
 
     def to_frame(self) -> "pd.DataFrame":
-        """One row per datum: fold, log_density, covered."""
-        return pd.DataFrame({"fold": self.fold, "log_density": self.log_density, "covered": self.covered})
+        """One row per datum: fold, log_density, covered; the last two missing where it was not scored."""
+        covered = pd.Series(self.covered, dtype="boolean").mask(np.isnan(self.log_density))
+        return pd.DataFrame({"fold": self.fold, "log_density": self.log_density, "covered": covered})
 
     def __str__(self) -> str:
         folds, done = (np.unique(fold).size for fold in (self.fold, self.fold[~np.isnan(self.log_density)]))
@@ -110,7 +111,9 @@ def kfold(
             held, used = observed & (fold == i), observed & (fold != i)
             try:
                 post = refit(model, data.rows(used), seed, sampling)
-                scores, below = (of(*data.rows(held)) for of in (post.log_predictive_density, post.predictor.cdf))
+                scores, below = (
+                    of(*data.rows(held)) for of in (post.predictor.log_predictive_density, post.predictor.cdf)
+                )
                 report = post.convergence()
             except KeyboardInterrupt:
                 break

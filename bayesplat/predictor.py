@@ -29,12 +29,12 @@ class Predictor(NamedTuple):
 
     def predict(self, x_new: object, prob: float, kind: str, y_err: object = None) -> Prediction:
         """Mean, sd and equal-tailed interval at new inputs, as `Posterior.predict` says."""
-        fraction("prob", prob)
+        prob = fraction("prob", prob)
         one_of("kind", kind, ("function", "observation", "noise"))
         require(y_err is None or kind == "observation", f"Expected `y_err` with kind='observation', got {kind!r}.")
         if kind == "observation":
             self._ask_for_errors(y_err)
-        x = self._inside(x_new)
+        x = self.inside(x_new, 4)
         error = self._errors(y_err, np.zeros(len(x)))
         with inference():
             p = predictions.predict(self.components, x, prob, kind, error)
@@ -42,16 +42,16 @@ class Predictor(NamedTuple):
 
     def draws(self, x_new: object) -> Float[np.ndarray, "s m"]:
         """Draws of f at new inputs, in the units of y, as `Posterior.draws` says."""
-        x = self._inside(x_new)
+        x = self.inside(x_new, 4)
         with inference():
             drawn = predictions.draws(self.components, x)
         return self.scaling.mean + self.scaling.sd * drawn
 
-    def _inside(self, x_new: object) -> Float[np.ndarray, "m d"]:
+    def inside(self, x_new: object, stacklevel: int) -> Float[np.ndarray, "m d"]:
         """New inputs on the unit box; a warning where the fit knows nothing: further out than any splat's centre."""
         margin = max(component.spec.centres.margin for component in self.components)
         raw = as_inputs(x_new, "x_new", self.names[:-1])
-        return in_reach(raw, self.scaling, self.still, margin, self.names, stacklevel=4)
+        return in_reach(raw, self.scaling, self.still, margin, self.names, stacklevel)
 
     def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
         """Log p(y_new | data) at every row, per unit of y. NaN where y_new is missing."""

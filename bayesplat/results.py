@@ -119,6 +119,7 @@ class Posterior:
 
         `y_err` (m,) or a number: known sds of the measurements of y_new.
         """
+        self.predictor.inside(x_new, 3)  # for its warning
         return self.predictor.log_predictive_density(x_new, y_new, y_err)
 
     def convergence(self) -> Convergence:

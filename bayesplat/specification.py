@@ -40,7 +40,8 @@ class Specification:
     """Prior on centres, on the unit box."""
 
     def __post_init__(self) -> None:
-        positive_int("n_splats", self.n_splats)
+        # JAX would take a NumPy integer for data
+        object.__setattr__(self, "n_splats", positive_int("n_splats", self.n_splats))
         parts = {
             "prior": AmplitudePrior,
             "likelihood": Normal,

@@ -37,12 +37,13 @@ def as_inputs(x: object, name: str = "x", fitted: tuple[str, ...] | None = None)
     d = None if fitted is None else len(fitted)
     x = x if fitted is None else _by_name(x, name, fitted)
     array = _as_float(x, name)
-    require(array.ndim in (1, 2), f"Expected `{name}` with shape (n, d) or (n,), got {array.shape}.")
+    shape = array.shape
+    require(array.ndim in (1, 2), f"Expected `{name}` with shape (n, d) or (n,), got {shape}.")
     if array.ndim == 1:
         array = array[:, None]
     require(
         d is None or array.shape[1] == d,
-        f"Expected `{name}` with {d} input column{'s' if d != 1 else ''}, as in the fit, got shape {array.shape}.",
+        f"Expected `{name}` with {d} input column{'s' if d != 1 else ''}, as in the fit, got shape {shape}.",
     )
     require(array.shape[0] > 0, f"Expected `{name}` to have at least one row, got shape {array.shape}.")
     require(array.shape[1] > 0, f"Expected `{name}` to have at least one column, got shape {array.shape}.")
@@ -178,6 +179,14 @@ def codes(values: Float[np.ndarray, " n"]) -> dict[float, int]:
     found, times = np.unique(values[coded], return_counts=True)
     far = np.maximum(found - high, low - found) > high - low
     return dict(zip(found[far].tolist(), times[far].tolist(), strict=True))
+
+
+def sliced(n: int, most: int) -> Int[np.ndarray, " m"]:
+    """Numbers of at most `most` of n rows, one by chance from each of as many slices: data may come in turns."""
+    if n <= most:
+        return np.arange(n)
+    edges = n * np.arange(most + 1) // most
+    return np.random.default_rng(0).integers(edges[:-1], edges[1:])
 
 
 def evenly(n: int, most: int) -> Int[np.ndarray, " m"]:

@@ -127,7 +127,7 @@ def test_another_run_is_refused_and_the_folder_stays(run, change, words):
 
 
 def test_other_versions_are_warned_of(run):
-    with pytest.warns(UserWarning, match="other versions or on another device"):
+    with pytest.warns(UserWarning, match="other versions, or on another device or number of cores"):
         assert begin(run, made_by={"jax": "2"}) is not None
 
 

@@ -122,6 +122,8 @@ def test_missing_values_are_left_out(model):
     y[::4] = np.nan
     found = bs.kfold(model, X, y, folds=4)
     np.testing.assert_array_equal(np.isnan(found.log_density), np.isnan(y))
+    np.testing.assert_array_equal(found.to_frame()["covered"].isna(), np.isnan(y))
+    np.testing.assert_allclose(found.to_frame()["covered"].mean(), found.coverage)
     assert not any(np.isnan(used).any() for _, used, _ in model.fits)
     assert np.isfinite([found.elpd, found.se, found.coverage]).all()
 

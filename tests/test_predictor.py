@@ -67,6 +67,18 @@ def test_intervals_of_almost_all_observations_are_finite(predictors):
     assert (band.upper > predictors[0].predict(X[:3], 0.999, "observation").upper).all()
 
 
+@pytest.mark.parametrize("kind", ["function", "observation", "noise"])
+def test_probabilities_may_be_numbers_of_numpy(predictors, kind):
+    found = predictors[0].predict(X[:3], np.float64(0.8), kind)
+    np.testing.assert_array_equal(found.lower, predictors[0].predict(X[:3], 0.8, kind).lower)
+
+
+def test_scores_beyond_the_data_come_with_a_warning():
+    post = made_up.posterior(1)
+    with pytest.warns(UserWarning, match="1 of 2 rows of `x_new` lie beyond the data"):
+        post.log_predictive_density([5.0, 50.0], [100.0, 100.0])
+
+
 @pytest.mark.parametrize("ask", [lambda one, x: one.predict(x, 0.9, "function"), lambda one, x: one.draws(x)])
 def test_inputs_beyond_the_data_are_warned_of(predictors, ask):
     low, extent = predictors[0].scaling.low[0], predictors[0].scaling.extent[0]

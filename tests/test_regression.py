@@ -512,6 +512,13 @@ def test_chains_under_another_prior_may_share_a_fit(model, data, fit):
     assert other.spec.prior == bs.Flat()
 
 
+def test_numpys_integers_are_numbers_of_splats():
+    model = bs.SplatModel(4)
+    object.__setattr__(model, "n_splats", np.int64(4))  # annotations are checked here, but not for users
+    model.__post_init__()
+    assert type(model.n_splats) is int
+
+
 ODD = {
     "missing y": (np.r_[X, 0.1, 2.0, 3.0], np.r_[Y, [np.nan] * 3], "3 of 15 values of y missing"),
     "constant column": (np.stack([X, np.ones(12)], 1), Y, "x2 constant"),

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from bayesplat._checks import BayesplatError
-from bayesplat.tables import as_data, as_inputs, as_output, codes, evenly, frame_like
+from bayesplat.tables import as_data, as_inputs, as_output, codes, evenly, frame_like, sliced
 
 ONE = np.array([0.5, 1.5, 2.5])
 TWO = np.column_stack([ONE, -ONE])
@@ -246,3 +246,20 @@ def test_names_come_from_frames_and_series(x, y, names):
 )
 def test_codes_for_what_is_missing_are_told_from_data(values, found):
     assert codes(np.array(values)) == found
+
+
+def test_a_flat_point_is_refused_by_the_shape_it_has():
+    assert "with 2 input columns, as in the fit, got shape (2,)." in refusal(
+        lambda: as_inputs([150, 450], "x_new", ("a", "b"))
+    )
+
+
+@pytest.mark.parametrize("n", [254, 255, 256, 384, 512, 5000])
+def test_one_row_of_every_slice_is_taken_whatever_turns_they_come_in(n):
+    rows = sliced(n, 128)
+    edges = n * np.arange(129) // 128
+    assert ((edges[:-1] <= rows) & (rows < edges[1:])).all()
+    for turns in (2, 3, 4):
+        shares = np.bincount(rows % turns, minlength=turns) / 128
+        assert np.abs(shares - 1 / turns).max() < 0.15  # five standard errors
+    np.testing.assert_array_equal(sliced(5, 128), np.arange(5))

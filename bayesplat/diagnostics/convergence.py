@@ -10,7 +10,7 @@ from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.loo import FEWEST
 from bayesplat.diagnostics.pool import chain_weights
-from bayesplat.tables import evenly
+from bayesplat.tables import sliced
 
 APART_REMEDY = {
     "crowded": "raise `n_splats`, since chains mix through spare splats",
@@ -157,7 +157,7 @@ def judged(tree: "xr.DataTree") -> "xr.Dataset":
     """What convergence is judged on: draws of f at some design points, sigma and the log density `lp`."""
     posterior = group(tree, "posterior")
     n = posterior.sizes["obs"]
-    design = evenly(n, DESIGN)
+    design = sliced(n, DESIGN)
     return posterior[["f", "sigma"]].isel(obs=design).assign(lp=group(tree, "sample_stats")["lp"])
 
 

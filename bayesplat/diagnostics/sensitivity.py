@@ -11,7 +11,7 @@ from bayesplat._lazy import pd, xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import FEWEST, distinct
 from bayesplat.diagnostics.pool import pooled
-from bayesplat.tables import evenly
+from bayesplat.tables import sliced
 
 LIMIT = 0.05
 """kallioinen2024: below it, a change of the prior would not be noticed."""
@@ -75,7 +75,7 @@ def _judged(tree: "xr.DataTree") -> dict[str, np.ndarray]:
     """Draws of f at a few design points and of sigma, as one chain."""
     posterior = pooled(tree, "posterior")
     n = group(tree, "posterior").sizes["obs"]
-    design = evenly(n, DESIGN)
+    design = sliced(n, DESIGN)
     return {"f": posterior["f"].isel(obs=design).values[None], "sigma": posterior["sigma"].values[None]}
 
 

@@ -52,7 +52,7 @@ def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 
 
 def _curve(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float], ax: Axes | None) -> Figure:
     figure, (panel,) = style.canvas(ax)
-    grid = np.linspace(*style.span(at[:, 0]), max(POINTS, len(at)))
+    grid = style.along(at[:, 0], inputs[:, 0], POINTS)
     inside = (inputs[:, 0] >= grid[0]) & (inputs[:, 0] <= grid[-1])
     error = post.table.y_err
     style.dots(

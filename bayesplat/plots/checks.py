@@ -12,7 +12,7 @@ from bayesplat.diagnostics.overfitting import PIT_LEVEL
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, variable
-from bayesplat.tables import evenly
+from bayesplat.tables import evenly, sliced
 
 DRAWS = 50
 """Replicated data sets drawn as lines."""
@@ -90,7 +90,7 @@ def _posterior(ax: Axes, y: np.ndarray, replicates: np.ndarray, name: str) -> No
 
 def _density(y: Float[np.ndarray, " n"], grid: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
     """Gaussian kernel density, with Silverman's width."""
-    y = y[evenly(len(y), ROWS)]
+    y = y[sliced(len(y), ROWS)]
     spread = min(y.std(), np.subtract(*np.quantile(y, (0.75, 0.25))) / 1.34) or y.std()
     width = max(0.9 * spread * len(y) ** -0.2, grid[1] - grid[0])
     z = (grid[:, None] - y) / width

@@ -14,7 +14,8 @@ def compare(table: object, ax: Axes | None = None) -> Figure:
     """Difference of every model's LOO score to the best, with its standard error; best on top.
 
     table: a Comparison, from `bayesplat.compare`. At the right: active splats, effective parameters p_loo and stacking
-    weight. Returns the figure. Raises BayesplatError for another object.
+    weight. Axes of your own need room for these columns (a figure with `layout="constrained"` makes it), and are left
+    without the verdict, which is `table.verdict`. Returns the figure. Raises BayesplatError for another object.
     """
     comparison = expect(table, Comparison, "a Comparison, from bayesplat.compare({'name': posterior, ...})")
     frame = comparison.table
@@ -34,7 +35,5 @@ def compare(table: object, ax: Axes | None = None) -> Figure:
                 style.beside(panel, row, 28 + 44 * j, form.format(value), ha="center", va="center")
         if ax is None:
             figure.suptitle(style.wrap(comparison.verdict, 95), x=0.01, ha="left", fontsize="medium")
-        else:
-            panel.set_title(style.wrap(comparison.verdict, 60), pad=26)
         style.legend(panel, ax is None)
         return figure

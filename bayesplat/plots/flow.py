@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import SymmetricalLogLocator
 
 from bayesplat._checks import expect
 from bayesplat.flow.descent import Run
@@ -34,7 +35,7 @@ def flow(fit: object, ax: Axes | None = None) -> Figure:
         panel.set_ylabel("energy (nats)")
         panel.set_xlim(left=0)
         title = f"Lowest energy {fit.energy:.1f} nats. Stopped: {best.reason}.\nCertificate: {fit.optimality}."
-        panel.set_title(style.wrap(title, 85), loc="left")
+        panel.set_title(style.wrap(title, style.letters(panel) if ax else 85), loc="left")
         style.legend(panel, ax is None)
         return figure
 
@@ -45,6 +46,7 @@ def _certificate(panel: Axes, best: Run) -> None:
     right.plot(looked, best.certificates[looked], ".", ms=5, color=style.ORANGE)
     right.axhline(0.0, color=style.ORANGE, lw=0.7, ls=":")
     right.set_yscale("symlog", linthresh=1.0)
+    right.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1.0, subs=[1, 2, 5]))
     right.margins(y=0.15)
     right.yaxis.set_major_formatter("{x:g}")
     right.set_ylabel("one more splat would gain (nats)", color=style.ORANGE)

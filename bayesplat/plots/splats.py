@@ -79,7 +79,7 @@ def splats(fit_or_post: object, ax: Axes | None = None) -> Figure:
             (_curves if d == 1 else _ellipses)(panel, shown, _others(fit_or_post))
             panel.set_xlabel(style.wrap(names[0], 70))
             panel.set_ylabel(style.wrap(names[1], 40))
-        panel.set_title(style.wrap(shown.title, 80 if d < 3 else 56))
+        panel.set_title(style.wrap(shown.title, style.letters(panel) if ax else 80 if d < 3 else 56))
         style.legend(panel, ax is None, columns=4)
         return figure
 
@@ -161,7 +161,7 @@ def _distinct(
 
 def _curves(ax: Axes, shown: Shown, others: Others) -> None:
     scaling, spec = shown.fit.scaling, shown.fit.spec
-    grid = np.linspace(*style.span(shown.x[:, 0]), 400)
+    grid = style.along(shown.x[:, 0], shown.x[:, 0], 400)
     x = grid[:, None]
     with inference():
         features = np.asarray(trend_features(spec.trend, scaling.to_box(x)))

@@ -11,6 +11,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayesplat._checks import expect
+from bayesplat.tables import sliced
+
 BLACK, GREY, PALE = "#000000", "#5F5F5F", "#B8B8B8"
 ORANGE, SKY, GREEN, BLUE, RED, PURPLE = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"
 """Okabe and Ito's colours, less yellow, which is lost on white."""
@@ -46,6 +49,10 @@ STYLE = {
 }
 
 
+MOST = 1000
+"""Most data among the points of a curve."""
+
+
 class Picture(Figure):
     """A figure that pyplot does not manage (nothing to close), and that a notebook shows when a cell ends with it."""
 
@@ -65,6 +72,7 @@ def canvas(
 ) -> tuple[Figure, list[Axes]]:
     """The user's axes and their figure, or a new figure with rows x columns panels."""
     if ax is not None:
+        expect(ax, Axes, "`ax` to be one matplotlib Axes, such as one of those of plt.subplots")
         return cast(Figure, ax.figure.canvas.figure), [ax]
     figure = Picture(figsize=size, dpi=150, layout="constrained")
     return figure, list(figure.subplots(rows, columns, sharey=sharey, squeeze=False).ravel())
@@ -82,6 +90,11 @@ def legend(ax: Axes, own: bool, columns: int = 3) -> None:
 def wrap(text: str, width: int) -> str:
     """Text in lines of at most `width` letters, breaks in it kept, and a dollar a dollar: prices are no formulas."""
     return "\n".join(textwrap.fill(line, width) for line in text.splitlines()).replace("$", r"\$")
+
+
+def letters(ax: Axes) -> int:
+    """How many letters of a title fit above axes."""
+    return max(12, int(13 * ax.get_position().width * ax.figure.get_figwidth()))  # pyright: ignore
 
 
 def dots(
@@ -105,6 +118,13 @@ def beside(ax: Axes, row: float | int, points: float | int, text: str, **how: An
     """Text at height `row` of the axes, so many points to the right of them: a column of a table."""
     at = {"xycoords": ax.get_yaxis_transform(), "xytext": (points, 0), "textcoords": "offset points", "fontsize": 8}
     ax.annotate(text, (1.0, row), **at, annotation_clip=False, **how)
+
+
+def along(values: Float[np.ndarray, " m"], data: Float[np.ndarray, " n"], points: int) -> Float[np.ndarray, " g"]:
+    """Points of a curve over the span of values: evenly spaced, and at data between, where f may be finer than that."""
+    low, high = span(values)
+    own = data[sliced(len(data), MOST)]
+    return np.union1d(np.linspace(low, high, points), own[(own >= low) & (own <= high)])
 
 
 def span(values: Float[np.ndarray, " n"]) -> tuple[float, float]:

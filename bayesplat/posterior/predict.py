@@ -13,13 +13,13 @@ from jaxtyping import Float, Int
 from bayesplat._typing import AnyArray, Sites
 from bayesplat.likelihoods import NoiseField, Normal
 from bayesplat.specification import Geometry, Specification, features
-from bayesplat.tables import evenly, frame_like
+from bayesplat.tables import evenly, frame_like, sliced
 
 PAIRS = 2**22
 """Values of f (draws x rows) held at a time."""
 
 PARTIAL_DRAWS, PARTIAL_ROWS = 400, 128
-"""Most draws, and most data averaged over, behind a partial dependence: both spread evenly over those there are."""
+"""Most draws, and most data averaged over, behind a partial dependence."""
 
 
 class Sample(NamedTuple):
@@ -102,7 +102,7 @@ def partial_dependence(
 ) -> Prediction:
     """Average of f over the data x with input j at each value of `at`; on the unit box, standardised output."""
     sample = jax.tree.map(lambda leaf: leaf[evenly(len(leaf), PARTIAL_DRAWS)], component.sample)
-    rows = x[evenly(len(x), PARTIAL_ROWS)]
+    rows = x[sliced(len(x), PARTIAL_ROWS)]
     drawn = np.asarray(_averages(component._replace(sample=sample), rows, jnp.asarray(j), at))
     lower, upper = np.quantile(drawn, ((1 - prob) / 2, (1 + prob) / 2), axis=0)
     return Prediction(drawn.mean(0), drawn.std(0), lower, upper, prob, "average")

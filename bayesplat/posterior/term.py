@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 from numpyro import distributions as dist
 
@@ -26,7 +27,7 @@ class SplatFunction(eqx.Module):
 
     measure: SplatMeasure
     trend: Float[AnyArray, " t"]  # coefficients on the unit box, in the units of f
-    sigma: Float[AnyArray, ""]  # the noise scale that the prior on amplitudes may lean on, in the units of f
+    sigma: Float[AnyArray, ""]  # scale of the noise, in the units of f; the prior on amplitudes may lean on it
     scaling: Scaling
     kind: str = eqx.field(static=True)  # of the trend
 
@@ -48,8 +49,8 @@ class SplatTerm:
         """Observe y = offset + f(x) + noise; `offset` (n,) is whatever else explains y, in its units.
 
         Amplitudes are integrated out. Rows whose y is missing have no say, in `offset` either. Where there is a random
-        key, as in `numpyro.infer.Predictive`, the site "f" is a draw of f at the data with a y. Returns the values of
-        the sites. Raises BayesplatError without y, in float32, or for an offset of another length.
+        key, as in MCMC and `numpyro.infer.Predictive`, the site "f" is a draw of f at the data with a y. Returns the
+        values of the sites. Raises BayesplatError without y, in float32, or for an offset of another length.
         """
         if self.observed is None:
             raise BayesplatError("Expected a term that knows y: call model.numpyro(x, y), or use function().")
@@ -61,6 +62,10 @@ class SplatTerm:
         values = program(problem)
         key = numpyro.prng_key()
         if key is not None:
+            # NumPyro gives every draw of MCMC the same key, and Predictive each its own
+            flat = ravel_pytree(values)[0]
+            bits = jnp.sum(jax.lax.bitcast_convert_type(flat, jnp.uint32), dtype=jnp.uint32)
+            key = jax.random.fold_in(key, bits)
             geometry = problem.geometry(values)
             coefficients = collapsed.draw_coefficients(problem.factor_at(geometry, values), key)
             f = self.scaling.mean + self.scaling.sd * problem.features(geometry) @ coefficients

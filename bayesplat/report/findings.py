@@ -14,7 +14,7 @@ from bayesplat.diagnostics.pool import pooled
 from bayesplat.likelihoods import StudentT
 from bayesplat.report.wording import beside, count, interval, number
 from bayesplat.results import Posterior
-from bayesplat.tables import evenly
+from bayesplat.tables import sliced
 
 PROB = 0.9
 """Probability of the intervals and bands of the page."""
@@ -22,7 +22,7 @@ PROB = 0.9
 TAILS = ((1 - PROB) / 2, (1 + PROB) / 2)
 
 ROWS = 1000
-"""Most data, evenly spread, at which noise and coverage are judged."""
+"""Most data, from as many slices, at which noise and coverage are judged."""
 
 
 class Findings(NamedTuple):
@@ -65,7 +65,7 @@ class Findings(NamedTuple):
 
 def find(post: Posterior) -> Findings:
     """Compute everything that the page says in numbers."""
-    table = post.table.rows(evenly(post.table.y.size, ROWS))
+    table = post.table.rows(sliced(post.table.y.size, ROWS))
     x, *_ = table
     inside = np.abs(post.predictor.cdf(*table) - 0.5) <= PROB / 2
     active = active_counts(post.data, pooled(post.data, "posterior"))
@@ -99,7 +99,7 @@ def active_fact(found: Findings) -> tuple[str, str]:
 
 def coverage_fact(found: Findings) -> tuple[str, str]:
     """The in-sample coverage, said to be that."""
-    of = f"the {found.n} data" if found.judged == found.n else f"{found.judged} of the {found.n} data, evenly spread,"
+    of = f"the {found.n} data" if found.judged == found.n else f"{found.judged} of the {found.n} data, spread over all,"
     words = (
         f"of {of} lie in the 90% band for new observations. This is in-sample and so flatters: the model has seen "
         "these data. The LOO-PIT judges calibration on data left out."

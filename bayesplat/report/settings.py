@@ -26,6 +26,7 @@ LABELS = {
     "rises": "rises of the likelihood's power",
     "dtype": "precision",
     "device": "device",
+    "cores": "cores",
 }
 """What the entries of `Posterior.info` mean; others are shown under their own names."""
 

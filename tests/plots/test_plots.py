@@ -1,6 +1,7 @@
 """Every picture is a figure with the user's names and a legend, and leaves no trace in matplotlib."""
 
 import dataclasses
+import inspect
 import sys
 
 import matplotlib.pyplot as plt
@@ -102,6 +103,22 @@ def test_partial_dependences_are_those_of_the_posterior_in_its_units(posterior):
     inputs = post.data["constant_data"]["x"].values
     held = np.where(np.arange(3) == 1, line.get_xdata()[20], inputs)
     np.testing.assert_allclose(expected.mean[20], post.predict(held).mean.mean(), rtol=1e-6)
+
+
+def test_curves_pass_through_the_data_however_narrow_their_features(posterior, point_fit):
+    post = posterior(1)
+    x = post.data["constant_data"]["x"].values[:, 0]
+    for figure in (plots.bands(post), plots.bands(post, x=[1.0, 9.0]), plots.splats(post), plots.splats(point_fit(1))):
+        lines = [line.get_xdata() for line in figure.axes[0].lines]
+        grid = max(lines, key=len)
+        seen = x[(x >= grid[0]) & (x <= grid[-1])]
+        assert np.isin(seen, grid).all()
+        assert (np.diff(grid) > 0).all()
+
+
+def test_one_axes_is_asked_for_in_words():
+    with pytest.raises(bs.BayesplatError, match=r"Expected `ax` to be one matplotlib Axes, .* got ndarray"):
+        inspect.unwrap(style.canvas)(np.array([None, None]))
 
 
 def test_inputs_that_never_vary_are_left_out_and_asking_warns():

@@ -208,7 +208,7 @@ def test_partial_dependence_is_the_average_over_the_data(x64):
         np.testing.assert_allclose([leaf[i] for leaf in found[:4]], expected, rtol=1e-9)
 
 
-def test_a_long_partial_dependence_takes_draws_and_data_evenly(x64):
+def test_a_long_partial_dependence_takes_draws_evenly_and_data_from_slices(x64):
     draws = jax.tree.map(lambda leaf: np.repeat(leaf, 20, 0), SAMPLE)  # 800 draws, of which every other counts
     (only,) = alone("varying normal")
     few, many = (

@@ -80,6 +80,21 @@ def test_draws_of_f_with_a_key_have_the_posterior_moments_given_the_sites(term, 
     assert moment_p_values(mean + 1.2 * (found - mean), mean, variance)[1] < P_VALUE
 
 
+def test_draws_of_f_within_mcmc_differ_though_their_key_is_one(term, x64):
+    """NumPyro gives every state of a chain the same key: what is left of f beyond the sites must not be the same."""
+
+    def beyond(key):
+        values = draw(term.problem.sites(), key)
+        fixed = numpyro.handlers.seed(numpyro.handlers.substitute(term, values), 0)
+        system, columns = term.problem.factor(values), term.problem.features(term.problem.geometry(values))
+        f = (numpyro.handlers.trace(fixed).get_trace()["f"]["value"] - term.scaling.mean) / term.scaling.sd
+        half = jax.scipy.linalg.solve_triangular(system.chol, (columns * system.scales).T, lower=True)
+        return (f - columns @ collapsed.mean_coefficients(system)) / jnp.sqrt(jnp.sum(half**2, 0))
+
+    found = np.asarray(jax.jit(jax.vmap(beyond))(jax.random.split(jax.random.key(3), 1000)))
+    assert min(moment_p_values(found, 0.0, 1.0)) > P_VALUE
+
+
 def test_a_function_has_the_prior_moments_given_the_sites(term, x64):
     values = draw(term.problem.sites(), jax.random.key(0))
 

@@ -77,7 +77,7 @@ def quick():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(regression, "neg_log_evidence", lambda problem: neg_log_evidence(filled(problem)))
         patch.setattr(regression.flow, "Settings", lambda: Settings(rounds=0, begin="grid"))
-        patch.setattr(descent, "certify", lambda *state: SimpleNamespace(gain=np.zeros(1), slot=np.zeros(1)))
+        patch.setattr(descent, "certify", lambda *state, **how: SimpleNamespace(gain=np.zeros(1), slot=np.zeros(1)))
         jax.config.update("jax_disable_most_optimizations", True)
         yield
     jax.config.update("jax_disable_most_optimizations", before)

@@ -42,17 +42,32 @@ class Candidates(NamedTuple):
     slot: Int[AnyArray, " c"]  # that it would take: the first dead one of its mother, k if all live
 
 
-def certificate(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Candidates:
-    """Local maxima over (A, b) of what one more splat would lower the energy by."""
+def certificate(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, rows: Int[AnyArray, " r"]
+) -> Candidates:
+    """Local maxima over (A, b) of what one more splat would lower the energy by, from these data as first centres."""
     system, kinds = energy.system(position, live), energy.problem.spec.mother.kinds
     found, aside = [], jax.random.fold_in(key, 0)
     for kind, mother in enumerate(kinds):
         pure = energy.of(mother)
-        start = _shaped(pure, system, _ladder(pure, system, position, key, aside))
+        start = _shaped(pure, system, _ladder(pure, system, position, rows, aside))
         climbed = (pure, system, position, start)
         at, gain = _search(*climbed, key) if mother.sharp else _ascend(*climbed)
         found.append(Candidates(at, gain, jnp.full(gain.shape, free_slot(live, kind, len(kinds)))))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *found)
+
+
+def random_rows(energy: Energy, key: Key) -> Int[AnyArray, " r"]:
+    """At most ROWS of the data that have a y, all alike."""
+    problem = energy.problem
+    n, weight = problem.x.shape[0], problem.observed / jnp.sum(problem.observed)
+    return jax.random.choice(key, n, (min(n, ROWS),), replace=False, p=weight)
+
+
+def worst_rows(energy: Energy, position: Position, live: Bool[AnyArray, " k"]) -> Int[AnyArray, " r"]:
+    """As many data with the largest residuals: what few of many data could gain, chance hardly ever looks at."""
+    misfit = jnp.abs(collapsed.left_over(energy.system(position, live)))
+    return jnp.argsort(-misfit)[: min(misfit.size, ROWS)]
 
 
 def free_slot(live: Bool[AnyArray, " k"], kind: int | Int[AnyArray, ""], kinds: int) -> Int[AnyArray, ""]:
@@ -80,24 +95,22 @@ def ladder_birth(
 
     def born(mother: Mother) -> Particles:
         pure = energy.of(mother)
-        ladder = _ladder(pure, system, position, where, aside)
+        ladder = _ladder(pure, system, position, random_rows(energy, where), aside)
         gain, _ = pure.gain(system, position, ladder)
         return _particle(ladder, best_of(gain, which, temperature))
 
     return energy.problem.spec.mother.in_slot(slot, born)
 
 
-def _ladder(energy: Energy, system: Collapsed, position: Position, key: Key, aside: Key) -> Particles:
+def _ladder(energy: Energy, system: Collapsed, position: Position, rows: Int[AnyArray, " r"], aside: Key) -> Particles:
     """The best round splat of each length among data points as centres, and a little aside of them."""
     problem = energy.problem
-    n = problem.x.shape[0]
-    rows = min(n, ROWS)
-    weight = problem.observed / jnp.sum(problem.observed)
-    centres = problem.x[jax.random.choice(key, n, (rows,), replace=False, p=weight)]
+    centres = problem.x[rows]
     shortest = 2 * problem.box.floor
     lengths = jnp.geomspace(shortest, jnp.maximum(0.5, shortest), RUNGS)
-    gain, _ = energy.gain(system, position, _round(energy, jnp.repeat(lengths, rows), jnp.tile(centres, (RUNGS, 1))))
-    best = centres[jnp.argmax(gain.reshape(RUNGS, rows), axis=1)]
+    every = _round(energy, jnp.repeat(lengths, rows.size), jnp.tile(centres, (RUNGS, 1)))
+    gain, _ = energy.gain(system, position, every)
+    best = centres[jnp.argmax(gain.reshape(RUNGS, rows.size), axis=1)]
     return _round(energy, lengths, best + ASIDE * lengths[:, None] * jax.random.normal(aside, best.shape, best.dtype))
 
 

@@ -226,9 +226,9 @@ class Descent:
         filled = fill(self.energy, state, self._next_key(), jnp.asarray(self.temperature))
         return advance(self.energy, self.settings, filled, self._edges, self._next_key(), self.settings.first_steps)
 
-    def _gains(self, state: State) -> tuple[np.ndarray, np.ndarray]:
+    def _gains(self, state: State, worst: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """What one more splat could lower the energy by, and whether there is a slot for it."""
-        found = certify(self.energy, state.position, state.live, self.key)
+        found = certify(self.energy, state.position, state.live, self.key, worst)
         return np.asarray(found.gain), np.asarray(found.slot) < state.live.size
 
     def _next_key(self) -> Key:
@@ -250,7 +250,9 @@ class Descent:
         self._try(advance(self.energy, self.settings, self.state, self._edges, key, steps))
         position, live = self.state.position, self.state.live
         amplitude, trend = _masses(self.energy, position, live)
-        gain, free = self._gains(self.state)
+        # births find what they look for in many rounds; the last word looks twice
+        looks = [self._gains(self.state), self._gains(self.state, worst=True)]
+        gain, free = (np.concatenate(parts) for parts in zip(*looks, strict=True))
         self.at.certificates[-1] = float(gain.max())
         k, state = self.k, _resized(self.state, self.k)
         return Run(

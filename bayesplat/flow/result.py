@@ -82,8 +82,8 @@ class PointFit:
     def optimality(self) -> str:
         """What the certificate says, in words."""
         if self.certificate > 0:
-            return f"no single splat can lower the energy by more than {self.certificate:.2f} nats"
-        return f"no single splat can lower the energy; the best would raise it by {-self.certificate:.2f} nats"
+            return f"no single splat was found to lower the energy by more than {self.certificate:.2f} nats"
+        return f"no single splat was found to lower the energy; the best would raise it by {-self.certificate:.2f} nats"
 
     def __str__(self) -> str:
         sd = float(self.spec.likelihood.variance(np.array([self.sigma]))[0]) ** 0.5

@@ -1,6 +1,8 @@
 """Slides: where gradients say nothing of an edge, each one in turn is tried elsewhere along the data.
 
-The flow's form of the sampler's slides: the best of the candidates takes the place of the splat, so energy falls.
+The flow's form of the sampler's slides: the best of the candidates takes the place of the splat. What it changes in the
+terms of others (repulsion, what the data tell of their geometry) is left aside, so that the energy may rise; the flow
+keeps what fell after transport.
 """
 
 import jax
@@ -18,7 +20,7 @@ TRIES = 64
 
 
 def slide(energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key) -> Proposal:
-    """Every edge of every sharp splat goes where the energy is lowest, the edge across from it held."""
+    """Every edge of every sharp splat goes where it gains most by itself, the edge across from it held."""
     turns, d = energy.problem.spec.mother.turns(live.size), energy.problem.d
     reach = jnp.array([one.radius(d) for one in turns])
     slots = np.flatnonzero([one.sharp for one in turns])

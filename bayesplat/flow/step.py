@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from bayesplat._typing import AnyArray, Key
 from bayesplat.flow import birth_death, slide, start, transport
-from bayesplat.flow.certificate import certificate
+from bayesplat.flow.certificate import Candidates, certificate, random_rows, worst_rows
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import Position
 
@@ -54,10 +54,19 @@ class State(NamedTuple):
     energy: Float[AnyArray, ""]
 
 
-certify = eqx.filter_jit(certificate)
+_certificate, _random_rows = eqx.filter_jit(certificate), eqx.filter_jit(random_rows)
+_worst_rows = eqx.filter_jit(worst_rows)
 _born = eqx.filter_jit(birth_death.birth)
 _moves = {name: eqx.filter_jit(getattr(birth_death, name)) for name in ("death", "clearing", "split", "merge")}
 _moves["slide"] = eqx.filter_jit(slide.slide)
+
+
+def certify(
+    energy: Energy, position: Position, live: Bool[AnyArray, " k"], key: Key, worst: bool = False
+) -> Candidates:
+    """What one more splat could lower the energy by, seen from data by chance or from those fitted worst."""
+    rows = _worst_rows(energy, position, live) if worst else _random_rows(energy, key)
+    return _certificate(energy, position, live, key, rows)
 
 
 def propose(

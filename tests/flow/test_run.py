@@ -557,11 +557,26 @@ def test_the_certificate_is_the_sup_over_all_splats(flows, end, float64, lost):
     every = Particles(excess, jnp.zeros((lengths.size, 0)), jnp.asarray(centres.ravel())[:, None])
     system, key = energy.system(end.position, live), jax.random.key(0)
     sup = float(jnp.max(energy.gain(system, end.position, every)[1]))
-    found = certificate.certificate(energy, end.position, live, key)
-    start = certificate._ladder(energy, system, end.position, key, key)
+    rows = certificate.random_rows(energy, key)
+    found = certificate.certificate(energy, end.position, live, key, rows)
+    start = certificate._ladder(energy, system, end.position, rows, key)
     short = sup - float(jnp.max(energy.gain(system, end.position, start)[1]))
     assert sup - float(jnp.max(found.gain)) < (0.1 if lost is None else 0.002 * sup)
     assert short > (0.3 if lost is None else 0.02 * sup)
+
+
+def test_a_needle_among_many_data_is_seen_from_the_data_that_are_fitted_worst(float64):
+    n, rng = 12_000, np.random.default_rng(0)
+    x = np.linspace(0, 1, n)
+    y = 0.1 * rng.normal(size=n) + np.exp(-0.5 * ((x - 0.6123) * n) ** 2)
+    energy = neg_log_evidence(problem_of(y / y.std(), x[:, None]))
+    position, live = energy.start(2), jnp.zeros(2, bool)
+    position = position._replace(noise={"sigma": jnp.log(0.1 / y.std())})
+    missed = [float(step.certify(energy, position, live, jax.random.key(i)).gain.max()) for i in range(4)]
+    seen = step.certify(energy, position, live, jax.random.key(0), worst=True)
+    assert min(missed) < 0.0 < 45.0 < float(seen.gain.max())
+    best = int(jnp.argmax(seen.gain))
+    np.testing.assert_allclose(seen.at.centre[best], 0.6123, atol=2 / n)
 
 
 # ---------------------------------------------------------------- where the flow's end goes
@@ -595,7 +610,7 @@ def test_point_fit_speaks_the_users_units(flows, fit):
     np.testing.assert_allclose(fit.measure.b[:, 0], -3.0 + 20.0 * done.state.position.centre[:, 0])
     np.testing.assert_allclose(fit.sigma, 0.5 * np.exp(done.state.position.noise["sigma"]), rtol=1e-9)
     assert done.reason in str(fit)
-    assert "no single splat can lower the energy" in str(fit)
+    assert "no single splat was found to lower the energy" in str(fit)
     assert f"  transport    {done.transport} on cpu:0\n" in str(fit)
     assert done.transport == "gauss-newton"
     with pytest.raises(BayesplatError, match="`x_new` with 1 input column, as in the fit"):

@@ -22,10 +22,11 @@ REACH = 0.5
 
 
 def stable_step(energy: Energy, measure: SplatMeasure, metric: Metric = frobenius) -> Float[AnyArray, ""]:
-    """Length of step at which the energy falls, of transport, reaction or both: 1 / L, or less if `REACH` asks for it.
+    """Step at which, to second order, the energy falls, of transport, reaction or both: 1 / L, or less for `REACH`.
 
-    With L the curvature, a step dt lowers E by dt (1 - dt L / 2) |grad E|^2 at least, to second order: any dt < 2 / L
-    will do. The factor of 2 that 1 / L leaves is room for L found from below.
+    With L the curvature, a step dt lowers E by dt (1 - dt L / 2) |grad E|^2 at least: any dt < 2 / L will do, but where
+    L grows manyfold within the step, as it may far from equilibrium. The factor of 2 that 1 / L leaves is room for L
+    found from below.
     If rho has a cusp (Laplace), L has no bound where a centre meets a datum: the flow slows down and stays there.
     """
     masses, _ = polar(measure)

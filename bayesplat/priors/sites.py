@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Bool, Float
 from numpyro import distributions as dist
+from numpyro.distributions import constraints
 
 from bayesplat._typing import AnyArray, Key, Sites
 
@@ -20,9 +21,14 @@ def vector(prior: dist.Distribution, *shape: int) -> dist.Distribution:
 
 
 def draw(table: SiteTable, key: Key) -> Sites:
-    """One draw of every site from its prior."""
+    """One draw of every site from its prior; where a positive one underflows to 0, the least number instead."""
     keys = jax.random.split(key, max(len(table), 1))
-    return {name: jnp.asarray(table[name].sample(keys[i])) for i, name in enumerate(sorted(table))}
+    values = {}
+    for i, name in enumerate(sorted(table)):
+        value, support = jnp.asarray(table[name].sample(keys[i])), table[name].support
+        positive = getattr(support, "base_constraint", support) is constraints.positive
+        values[name] = jnp.where(value == 0, jnp.finfo(value.dtype).tiny, value) if positive else value
+    return values
 
 
 def log_density(table: SiteTable, values: Sites) -> Float[AnyArray, ""]:

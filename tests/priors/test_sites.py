@@ -4,11 +4,12 @@ import jax
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from numpyro import distributions as dist
 from scipy import stats
 from tables import BASE_PRIORS, LIKELIHOODS, SCIPY_SITES
 
 from bayesplat.priors import Box, Centres, FreeLengths, Lengths, shear_sites
-from bayesplat.priors.sites import constrain, draw, log_density, unconstrain
+from bayesplat.priors.sites import constrain, draw, log_density, supported, unconstrain, vector
 from bayesplat.scales import Full
 
 BOX = Box(3, 0.06, 0.1, 0.25)
@@ -117,3 +118,11 @@ def test_draws_have_the_shapes_of_the_table_and_a_key_each(x64):
     assert not np.any(first["centre"] == first["other"])
     assert not np.any(first["centre"] == second["centre"])
     assert draw({}, jax.random.key(0)) == {}
+
+
+def test_draws_that_underflow_stay_in_the_support(x64):
+    table = {"part": vector(dist.Gamma(1e-3, 1.0), 200), "normal": vector(dist.Normal(0.0, 1.0), 200)}
+    assert (jax.jit(lambda key: table["part"].sample(key))(jax.random.key(0)) == 0).any()
+    values = draw(table, jax.random.key(0))
+    assert supported(table, values)
+    assert all(np.isfinite(leaf).all() for leaf in unconstrain(table, values).values())

@@ -149,7 +149,7 @@ SAID = {
         "shared scales",
         "Prior sensitivity was not judged",
     ],
-    "a constant input": ["scatter about one location, with", "1013.25 throughout"],
+    "a constant input": ["scatter about one location for all inputs, with", "1013.25 throughout"],
     "nothing shared": ["redraw single splats among weighted candidates (Tjelmeland 2004):"],
     "hostile names": ["seed 7"],
 }

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from bayesplat._checks import expect, fraction, integer, require
 from bayesplat._lazy import pd
+from bayesplat.posterior.predict import percent
 from bayesplat.progress import display
 from bayesplat.regression import SplatModel
 from bayesplat.results import Posterior
@@ -67,7 +68,7 @@ class KFold:
             f"{folds}-fold cross-validation{f', {done} folds done,' if done < folds else ''} of {self._scored.size} "
             f"data in {self.seconds:.0f} s",
             f"  log predictive density  {self.elpd:.1f} (standard error {self.se:.1f}), {-self.nlpd:.3f} per datum",
-            f"  {100 * self.prob:.4g}% intervals cover  {self.coverage:.3f}",
+            f"  {percent(self.prob)} intervals cover  {self.coverage:.3f}",
         ]
         if self.failures:
             first = next(iter(self.failures))

@@ -18,6 +18,7 @@ from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
 from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
+from bayesplat.flow.certificate import ROWS
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import packed, picked, resized
 from bayesplat.flow.step import BIRTH, CLEARING, SLIDE, Settings, State, advance, certify, excursion, fill
@@ -250,8 +251,9 @@ class Descent:
         self._try(advance(self.energy, self.settings, self.state, self._edges, key, steps))
         position, live = self.state.position, self.state.live
         amplitude, trend = _masses(self.energy, position, live)
-        # births find what they look for in many rounds; the last word looks twice
-        looks = [self._gains(self.state), self._gains(self.state, worst=True)]
+        looks = [self._gains(self.state)]
+        if self.energy.problem.x.shape[0] > ROWS:  # births have many rounds to find it; this is the last word
+            looks.append(self._gains(self.state, worst=True))
         gain, free = (np.concatenate(parts) for parts in zip(*looks, strict=True))
         self.at.certificates[-1] = float(gain.max())
         k, state = self.k, _resized(self.state, self.k)

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from bayesplat._checks import fraction, require
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, one_panel, variable
+from bayesplat.posterior.predict import percent
 from bayesplat.results import Posterior
 from bayesplat.scaling import constant
 from bayesplat.tables import as_inputs
@@ -76,23 +77,19 @@ def _shade(
     for prob, shade in zip(probs, _shades(probs), strict=True):
         f = post.predict(x, prob)
         ax.fill_between(
-            along, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=f"{_percent(prob)} band of f"
+            along, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=f"{percent(prob)} band of f"
         )
     exact, errors = (None, "") if post.table.y_err is None else (0.0, ", errors aside")
     new = post.predict(x, probs[0], "observation", exact)
     ax.plot(along, new.mean, color=style.BLUE, label="posterior mean of f")
     for k, edge in enumerate((new.lower, new.upper)):
-        label = f"{_percent(probs[0])} interval of new data{errors}" if k == 0 else None
+        label = f"{percent(probs[0])} interval of new data{errors}" if k == 0 else None
         ax.plot(along, edge, color=style.RED, lw=0.9, ls=(0, (5, 3)), label=label)
 
 
 def _shades(probs: list[float]) -> np.ndarray:
     """Opacity of each band, the widest first."""
     return np.linspace(0.22, 0.5, len(probs)) if len(probs) > 1 else np.array([0.3])
-
-
-def _percent(prob: float) -> str:
-    return f"{100 * prob:.4g}%"
 
 
 def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> Figure:
@@ -102,7 +99,7 @@ def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> F
     f = post.predict(points, prob)
     maps = (
         (f.mean, "viridis", f"posterior mean: {post.names[-1]}"),
-        (f.upper - f.lower, "cividis", f"width of the {_percent(prob)} band: {post.names[-1]}"),
+        (f.upper - f.lower, "cividis", f"width of the {percent(prob)} band: {post.names[-1]}"),
     )
     for panel, (values, colours, label) in zip(panels, maps, strict=True):
         filled = panel.contourf(first, second, values.reshape(MAP, MAP), levels=14, cmap=colours)
@@ -131,7 +128,7 @@ def _partial(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[fl
         grid = np.linspace(*style.span(at[:, j]), AVERAGES)
         averages = [post.partial_dependence(j, grid, prob) for prob in probs]
         for f, shade in zip(averages, _shades(probs), strict=True):
-            label = f"{_percent(f.prob)} band of the average"
+            label = f"{percent(f.prob)} band of the average"
             panel.fill_between(grid, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=label)
         panel.plot(grid, averages[0].mean, color=style.BLUE, label="posterior mean")
         panel.plot(

@@ -39,6 +39,11 @@ class Component(NamedTuple):
     field: NoiseField
 
 
+def percent(prob: float) -> str:
+    """A probability in words: 90%, 97.5%."""
+    return f"{100 * prob:.4g}%"
+
+
 class Prediction(NamedTuple):
     """What is predicted at each row, in the units of y."""
 
@@ -55,7 +60,7 @@ class Prediction(NamedTuple):
         return frame_like(self.x, {name: getattr(self, name) for name in ("mean", "sd", "lower", "upper")})
 
     def __str__(self) -> str:
-        bands = f"{100 * self.prob:.4g}% equal-tailed intervals"
+        bands = f"{percent(self.prob)} equal-tailed intervals"
         return f"Prediction of the {self.kind} at {self.mean.size} rows, with {bands}"
 
     __repr__ = __str__

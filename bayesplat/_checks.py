@@ -1,8 +1,13 @@
-"""Every refusal of the package: one clear sentence with what was expected, what came, and what to do."""
+"""Every refusal of the package: one clear sentence with what was expected, what came, and what to do; and warnings."""
 
+import os
+import warnings
+from pathlib import Path
 from typing import cast
 
 import numpy as np
+
+OWN = f"{Path(__file__).parent}{os.sep}"
 
 
 class BayesplatError(ValueError):
@@ -13,6 +18,11 @@ def require(condition: bool, message: str) -> None:
     """Raise `BayesplatError` with `message` unless `condition` holds."""
     if not condition:
         raise BayesplatError(message)
+
+
+def warn(message: str) -> None:
+    """Warn of what is odd but can be done; Python shows the line that called the package, however deep this is."""
+    warnings.warn(message, UserWarning, stacklevel=2, skip_file_prefixes=(OWN,))
 
 
 def expect[T](value: object, kind: type[T], hint: str) -> T:

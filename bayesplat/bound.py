@@ -1,13 +1,12 @@
 """A table bound to a specification: checked, scaled, and made the problem that flow and samplers work on."""
 
-import warnings
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from bayesplat._checks import require
+from bayesplat._checks import require, warn
 from bayesplat._typing import Device
 from bayesplat.devices import choose_device, inference, make_room
 from bayesplat.likelihoods import NoiseField
@@ -94,7 +93,7 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
         < spec.n_splats,
     }
     for message in [*_codes(data), *(message for message, holds in odd.items() if holds)]:
-        warnings.warn(message, UserWarning, stacklevel=4)
+        warn(message)
 
 
 def _codes(data: Data) -> list[str]:

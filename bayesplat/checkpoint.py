@@ -7,7 +7,6 @@ known to whoever recorded it, so that nothing in a file decides what is built fr
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from filelock import FileLock, Timeout
 
-from bayesplat._checks import BayesplatError, require
+from bayesplat._checks import BayesplatError, require, warn
 from bayesplat.atomic import write_whole
 from bayesplat.tables import identical
 
@@ -247,9 +246,7 @@ def _same_run(journal: Folder, settings: dict[str, Any], pieces: dict[str, Any],
         same = kept is not None and _equal(kept, piece)
         require(same, f"{journal.folder} holds a run {what}: choose another folder, or delete this one.")
     if manifest.get("made_by") != json.loads(json.dumps(made_by)):
-        warnings.warn(
+        warn(
             f"{journal.folder} was begun with other versions, or on another device or number of cores: the draws that "
-            "follow are as good, but not those that the first run would have made.",
-            UserWarning,
-            stacklevel=6,
+            "follow are as good, but not those that the first run would have made."
         )

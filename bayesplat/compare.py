@@ -45,7 +45,6 @@ class Comparison:
 
     def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
         """Log density of new data under the mixture, per unit of y. NaN where y_new is missing."""
-        self.predictor.inside(x_new, 3)  # for its warning
         return self.predictor.log_predictive_density(x_new, y_new, y_err)
 
     @cached_property

@@ -112,9 +112,7 @@ def kfold(
             held, used = observed & (fold == i), observed & (fold != i)
             try:
                 post = refit(model, data.rows(used), seed, sampling)
-                scores, below = (
-                    of(*data.rows(held)) for of in (post.predictor.log_predictive_density, post.predictor.cdf)
-                )
+                scores, below = (of(data.rows(held)) for of in (post.predictor.log_density, post.predictor.cdf))
                 report = post.convergence()
             except KeyboardInterrupt:
                 break

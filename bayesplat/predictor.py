@@ -1,6 +1,5 @@
 """Predictions in the user's units, from one posterior or from a mixture of several."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -9,13 +8,13 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
-from bayesplat._checks import fraction, one_of, require
+from bayesplat._checks import fraction, one_of, require, warn
 from bayesplat.devices import inference
 from bayesplat.diagnostics.pool import counts, spread
 from bayesplat.posterior import predict as predictions
 from bayesplat.posterior.predict import Component, Prediction
 from bayesplat.scaling import Scaling, in_reach
-from bayesplat.tables import as_errors, as_inputs, as_output
+from bayesplat.tables import Table, as_errors, as_inputs, as_output
 
 
 class Predictor(NamedTuple):
@@ -34,7 +33,7 @@ class Predictor(NamedTuple):
         require(y_err is None or kind == "observation", f"Expected `y_err` with kind='observation', got {kind!r}.")
         if kind == "observation":
             self._ask_for_errors(y_err)
-        x = self.inside(x_new, 4)
+        x = self._inside(x_new)
         error = self._errors(y_err, np.zeros(len(x)))
         with inference():
             p = predictions.predict(self.components, x, prob, kind, error)
@@ -42,36 +41,49 @@ class Predictor(NamedTuple):
 
     def draws(self, x_new: object) -> Float[np.ndarray, "s m"]:
         """Draws of f at new inputs, in the units of y, as `Posterior.draws` says."""
-        x = self.inside(x_new, 4)
+        x = self._inside(x_new)
         with inference():
             drawn = predictions.draws(self.components, x)
         return self.scaling.mean + self.scaling.sd * drawn
 
-    def inside(self, x_new: object, stacklevel: int) -> Float[np.ndarray, "m d"]:
+    def _inside(self, x_new: object) -> Float[np.ndarray, "m d"]:
         """New inputs on the unit box; a warning where the fit knows nothing: further out than any splat's centre."""
         margin = max(component.spec.centres.margin for component in self.components)
         raw = as_inputs(x_new, "x_new", self.names[:-1])
-        return in_reach(raw, self.scaling, self.still, margin, self.names, stacklevel)
+        return in_reach(raw, self.scaling, self.still, margin, self.names)
 
     def log_predictive_density(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
         """Log p(y_new | data) at every row, per unit of y. NaN where y_new is missing."""
         self._ask_for_errors(y_err)
-        score = self._at(predictions.log_predictive_density, x_new, y_new, y_err)
-        return score - np.log(self.scaling.sd)
+        x = self._inside(x_new)
+        return self._log_density(x, as_output(y_new, len(x), "y_new", "x_new"), y_err)
 
-    def cdf(self, x_new: object, y_new: object, y_err: object = None) -> Float[np.ndarray, " m"]:
-        """Probability of a y below y_new at every row. NaN where y_new is missing."""
-        return self._at(predictions.cdf, x_new, y_new, y_err)
+    def log_density(self, table: Table) -> Float[np.ndarray, " m"]:
+        """The same for rows that the package has read and left out itself: nobody is warned of them."""
+        x, y, y_err = table
+        return self._log_density(np.asarray(self.scaling.to_box(x)), y, y_err)
+
+    def cdf(self, table: Table) -> Float[np.ndarray, " m"]:
+        """Probability of a smaller y at every such row. NaN where y is missing."""
+        x, y, y_err = table
+        return self._at(predictions.cdf, np.asarray(self.scaling.to_box(x)), y, y_err)
+
+    def _log_density(
+        self, x: Float[np.ndarray, "m d"], y: Float[np.ndarray, " m"], y_err: object
+    ) -> Float[np.ndarray, " m"]:
+        return self._at(predictions.log_predictive_density, x, y, y_err) - np.log(self.scaling.sd)
 
     def _at(
-        self, value: Callable[..., Float[np.ndarray, " m"]], x_new: object, y_new: object, y_err: object
+        self,
+        value: Callable[..., Float[np.ndarray, " m"]],
+        x: Float[np.ndarray, "m d"],
+        y: Float[np.ndarray, " m"],
+        y_err: object,
     ) -> Float[np.ndarray, " m"]:
-        """What is asked of new outputs, standardised."""
-        x = as_inputs(x_new, "x_new", self.names[:-1])
-        y = as_output(y_new, x.shape[0], "y_new", "x_new")
-        error, box = self._errors(y_err, y), np.asarray(self.scaling.to_box(x))
+        """What is asked of outputs at inputs on the unit box, standardised."""
+        error = self._errors(y_err, y)
         with inference():
-            return value(self.components, box, np.asarray(self.scaling.to_standard(y)), error)
+            return value(self.components, x, np.asarray(self.scaling.to_standard(y)), error)
 
     def _ask_for_errors(self, y_err: object) -> None:
         """Warn where new measurements are spoken of as if they had no errors, though those of the fit had."""
@@ -80,7 +92,7 @@ class Predictor(NamedTuple):
                 "The data of the fit had known errors, the new ones are taken to have none: intervals are too narrow "
                 "for measurements like those of the fit; give their sds (`y_err`, or --error), or 0."
             )
-            warnings.warn(message, UserWarning, stacklevel=4)
+            warn(message)
 
     def _errors(self, y_err: object, y: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"] | None:
         """Known errors of new outputs, standardised."""

@@ -2,7 +2,6 @@
 
 import os
 import time
-import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,7 +10,7 @@ import jax
 import numpy as np
 
 from bayesplat import io
-from bayesplat._checks import fraction, integer, one_of, positive_int, require
+from bayesplat._checks import fraction, integer, one_of, positive_int, require, warn
 from bayesplat._typing import Key, Sites
 from bayesplat.bound import Bound, bind_table, unit_outputs
 from bayesplat.checkpoint import NO_JOURNAL, Journal, opened
@@ -224,7 +223,7 @@ def _apart(fit: PointFit, chains: int) -> None:
             f"{chains} chains begin at {starts} start{'s' if starts > 1 else ''} of the fit: what it missed may stay "
             f"hidden, and the chains agree all the same; fit with `starts={chains}`."
         )
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warn(message)
 
 
 def _journal(

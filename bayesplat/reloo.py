@@ -44,7 +44,7 @@ def reloo(post: Posterior, most: int = MOST, seed: int = 0, progress: bool | Non
             others = np.arange(data.y.size) != i
             try:
                 without = refit(model, data.rows(others), seed, sampling).predictor
-                found = [of(*data.rows(~others))[0] for of in (without.log_predictive_density, without.cdf)]
+                found = [of(data.rows(~others))[0] for of in (without.log_density, without.cdf)]
             except KeyboardInterrupt:
                 break
             scores[i], below[i] = found

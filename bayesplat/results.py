@@ -108,7 +108,7 @@ class Posterior:
         x, values = self.scaling.to_box(self.table.x), as_inputs(at, "at", (inputs[j],))
         scaling = self.scaling._replace(low=self.scaling.low[one], extent=self.scaling.extent[one])
         still, margin = self.predictor.still[one], self.spec.centres.margin
-        held = in_reach(values, scaling, still, margin, (inputs[j],), stacklevel=2, rows_of="values of `at`")
+        held = in_reach(values, scaling, still, margin, (inputs[j],), rows_of="values of `at`")
         with inference():
             (component,) = self.predictor.components
             p = partial_dependence(component, np.asarray(x), j, held[:, 0], prob)
@@ -119,7 +119,6 @@ class Posterior:
 
         `y_err` (m,) or a number: known sds of the measurements of y_new.
         """
-        self.predictor.inside(x_new, 3)  # for its warning
         return self.predictor.log_predictive_density(x_new, y_new, y_err)
 
     def convergence(self) -> Convergence:

@@ -1,6 +1,5 @@
 """Draws by every method, from one table of methods: what `SplatModel.sample` chooses from."""
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from bayesplat._checks import require
+from bayesplat._checks import require, warn
 from bayesplat._typing import Key, Sites
 from bayesplat.checkpoint import Journal
 from bayesplat.devices import inference
@@ -55,7 +54,7 @@ def affordable(method: str, problem: Problem) -> str:
             f"{method.upper()} with {k} splats for {n} data may take hours; method='svi' or fewer splats would be "
             "faster."
         )
-        warnings.warn(message, UserWarning, stacklevel=3)
+        warn(message)
     return method
 
 

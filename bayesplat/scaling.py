@@ -1,11 +1,11 @@
 """From the user's units to the unit box of inputs and standardised outputs, and back."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from bayesplat._checks import warn
 from bayesplat._typing import AnyArray
 
 ROUNDING = 4
@@ -38,7 +38,6 @@ def in_reach(
     still: Bool[np.ndarray, " d"],
     margin: float,
     names: tuple[str, ...],
-    stacklevel: int,
     rows_of: str = "rows of `x_new`",
 ) -> Float[np.ndarray, "m d"]:
     """New inputs on the unit box; a warning where a fit knows nothing: further out than any splat's centre.
@@ -55,7 +54,7 @@ def in_reach(
     }
     for message, where in odd.items():
         if rows := int(where.any(1).sum()):
-            warnings.warn(f"{rows} of {len(x)} {rows_of} {message}", UserWarning, stacklevel=stacklevel + 1)
+            warn(f"{rows} of {len(x)} {rows_of} {message}")
     return x
 
 

@@ -1,14 +1,13 @@
 """From what users hold (arrays, frames, lists) to float64 arrays, with every refusal of odd data in one place."""
 
 import re
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from bayesplat._checks import BayesplatError, require
+from bayesplat._checks import BayesplatError, require, warn
 from bayesplat._lazy import is_a, pd
 
 type Table = tuple[Float[np.ndarray, "m d"], Float[np.ndarray, " m"], Float[np.ndarray, " m"] | None]
@@ -237,7 +236,7 @@ def _by_name(x: Any, name: str, fitted: tuple[str, ...]) -> object:
     if columns is None:
         return x
     if by_position(columns, fitted):
-        warnings.warn(taken_in_order(f"`{name}`", columns, fitted), UserWarning, stacklevel=6)
+        warn(taken_in_order(f"`{name}`", columns, fitted))
         return x
     missing = [own for own in fitted if own not in columns]
     require(

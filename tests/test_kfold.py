@@ -31,11 +31,13 @@ class MeanPosterior(bs.Posterior):
     def law(self, y_err):
         return stats.norm(self.mean, np.hypot(1.0, 0.0 if y_err is None else y_err))
 
-    def log_predictive_density(self, x_new, y_new, y_err=None):
-        return self.law(y_err).logpdf(y_new)
+    def log_density(self, table):
+        _, y, y_err = table
+        return self.law(y_err).logpdf(y)
 
-    def cdf(self, x_new, y_new, y_err=None):
-        return self.law(y_err).cdf(y_new)
+    def cdf(self, table):
+        _, y, y_err = table
+        return self.law(y_err).cdf(y)
 
     def convergence(self):
         return SimpleNamespace(ok=not self.failures, failures=self.failures)

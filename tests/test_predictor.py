@@ -6,6 +6,7 @@ from dataclasses import replace
 import jax
 import made_up
 import numpy as np
+import pandas as pd
 import pytest
 
 import bayesplat as bs
@@ -77,6 +78,15 @@ def test_scores_beyond_the_data_come_with_a_warning():
     post = made_up.posterior(1)
     with pytest.warns(UserWarning, match="1 of 2 rows of `x_new` lie beyond the data"):
         post.log_predictive_density([5.0, 50.0], [100.0, 100.0])
+
+
+def test_scores_read_new_inputs_once():
+    post = replace(made_up.posterior(2), names=("x1", "x2", "y"))
+    x_new = pd.DataFrame({"p": [0.5, 0.6], "q": [0.5, 0.6]})
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        post.log_predictive_density(x_new, [0.0, 0.0])
+    assert sum("taken by position: 'p', 'q'" in str(warning.message) for warning in found) == 1
 
 
 @pytest.mark.parametrize("ask", [lambda one, x: one.predict(x, 0.9, "function"), lambda one, x: one.draws(x)])

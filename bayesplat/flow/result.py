@@ -51,7 +51,7 @@ class PointFit:
         Raises BayesplatError for inputs of another dimension, text, NaN or infinity.
         """
         x = as_inputs(x_new, "x_new", self.names[:-1])
-        box = in_reach(x, self.scaling, constant(self._fitted), self.spec.centres.margin, self.names, stacklevel=2)
+        box = in_reach(x, self.scaling, constant(self._fitted), self.spec.centres.margin, self.names)
         with inference():
             trend = trend_features(self.spec.trend, box) @ self.trend
             return self.scaling.mean + np.asarray(trend + evaluate(self.measure, x)[:, 0])

@@ -67,7 +67,7 @@ def find(post: Posterior) -> Findings:
     """Compute everything that the page says in numbers."""
     table = post.table.rows(sliced(post.table.y.size, ROWS))
     x, *_ = table
-    inside = np.abs(post.predictor.cdf(*table) - 0.5) <= PROB / 2
+    inside = np.abs(post.predictor.cdf(table) - 0.5) <= PROB / 2
     active = active_counts(post.data, pooled(post.data, "posterior"))
     return Findings(post, post.convergence(), post.overfitting(), active, _noise(post, x), float(inside.mean()), len(x))
 

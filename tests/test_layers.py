@@ -15,7 +15,7 @@ import pytest
 
 LAYERS = {
     0: ["_typing", "_checks", "_lazy", "devices", "progress"],
-    1: ["atomic", "mothers", "scales", "scaling", "symptoms", "tables", "threads"],
+    1: ["atomic", "mothers", "scales", "scaling", "symptoms", "tables", "threads", "wording"],
     2: ["checkpoint", "measure", "prefetch"],
     3: ["evaluate", "trend"],
     4: ["priors", "likelihoods", "operators"],

@@ -9,6 +9,7 @@ from bayesplat._checks import require
 from bayesplat.diagnostics.convergence import effective_draws, judged, r_hat
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, variable
+from bayesplat.wording import beside
 
 LEVEL = 0.01
 """Chance that a chain of the posterior leaves its band."""
@@ -30,7 +31,8 @@ def ranks(post: object) -> Figure:
     worst = draws["f"].isel(obs=point)
     x = variable(post, "constant_data", "x").sel(obs=worst["obs"]).values
     draws = draws.assign(f=worst)
-    at = ", ".join(f"{name} = {value:.4g}" for name, value in zip(post.names, x, strict=False))
+    extent = post.scaling.extent
+    at = ", ".join(f"{name} = {beside(*own, 3)}" for name, *own in zip(post.names, x, extent, strict=False))
     titles = {"f": f"f at {at}", "sigma": "sigma", "lp": "log density"}
     apart, alone = r_hat(draws), [effective_draws(draws.isel(chain=[c])) for c in range(chains)]
     with style.look():

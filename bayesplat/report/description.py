@@ -7,9 +7,9 @@ from bayesplat.devices import inference
 from bayesplat.diagnostics.convert import group
 from bayesplat.likelihoods import Normal, StudentT
 from bayesplat.model import data_box
-from bayesplat.report.wording import count, listed, number
 from bayesplat.results import Posterior
 from bayesplat.trend import PRIOR_SD
+from bayesplat.wording import count, listed, number
 
 
 def described(post: Posterior) -> dict[str, str]:

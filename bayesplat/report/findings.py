@@ -12,9 +12,9 @@ from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.overfitting import Overfitting
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.likelihoods import StudentT
-from bayesplat.report.wording import beside, count, interval, number
 from bayesplat.results import Posterior
 from bayesplat.tables import sliced
+from bayesplat.wording import beside, count, interval, number
 
 PROB = 0.9
 """Probability of the intervals and bands of the page."""

@@ -9,7 +9,7 @@ from bayesplat.report.findings import Findings
 from bayesplat.report.markup import Html, paragraph, tag
 from bayesplat.report.references import bibtex, cited, reference_list, with_citations
 from bayesplat.report.trust import BLOCKS
-from bayesplat.report.wording import beside, count, listed
+from bayesplat.wording import beside, count, listed
 
 FLOW = "runs of a Wasserstein-Fisher-Rao gradient flow [[daniels2025splat]]"
 

@@ -17,8 +17,8 @@ from bayesplat.report.splats import splat_table
 from bayesplat.report.style import CSS
 from bayesplat.report.summary import summary
 from bayesplat.report.trust import trust
-from bayesplat.report.wording import count, listed
 from bayesplat.results import Posterior
+from bayesplat.wording import count, listed
 
 CONTENTS = {
     "summary": "Summary",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bayesplat.report.findings import Findings
 from bayesplat.report.markup import Html, paragraph, tag
-from bayesplat.report.wording import interval, listed
+from bayesplat.wording import interval, listed
 
 DPI = 140
 

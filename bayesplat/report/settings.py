@@ -7,7 +7,7 @@ from bayesplat.report.description import described, scaled_words
 from bayesplat.report.findings import Findings
 from bayesplat.report.markup import Html, table, tag
 from bayesplat.report.references import without_citations
-from bayesplat.report.wording import beside, interval, number
+from bayesplat.wording import beside, interval, number
 
 LABELS = {
     "method": "method",

@@ -11,10 +11,10 @@ from bayesplat.diagnostics.pool import pooled
 from bayesplat.priors.repulsion import log_bhattacharyya
 from bayesplat.report.findings import TAILS, Findings, interval_of
 from bayesplat.report.markup import Html, paragraph, table
-from bayesplat.report.wording import beside, number
 from bayesplat.results import Posterior
 from bayesplat.scaling import constant
 from bayesplat.tables import evenly
+from bayesplat.wording import beside, number
 
 ALIKE = 0.9
 """Bhattacharyya coefficient from which two splats are called alike: with one input and equal widths, up to 0.9 sds

@@ -18,7 +18,7 @@ from bayesplat.diagnostics.sensitivity import LIMIT
 from bayesplat.report.findings import Findings, convergence_verdict, overfitting_verdict
 from bayesplat.report.markup import Html, bullets, flag, join, notice, paragraph, prose, table, tag
 from bayesplat.report.pictures import picture
-from bayesplat.report.wording import UNKNOWN, number
+from bayesplat.wording import UNKNOWN, number
 
 SENSITIVITY_ROWS = "sensitivity of f to "
 """Rows of the overfitting report that the table of sensitivity holds in full."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 import sys
 
 import matplotlib.pyplot as plt
@@ -260,6 +261,14 @@ def test_ranks_of_chains_that_agree_stay_in_the_band_and_others_leave_it(posteri
     # the mean rank of a chain is that of its draws among all
     ranks = np.argsort(np.argsort(sigma.values.ravel())).reshape(sigma.shape)
     np.testing.assert_allclose(lines[1][1][1:-1].mean(), 0.5 - (ranks[1].mean() + 0.5) / ranks.size, atol=1e-9)
+
+
+def test_the_place_of_ranks_has_digits_that_tell_data_apart(posterior):
+    post = posterior(1)
+    x = post.data["constant_data"]["x"]
+    x.values[:] += 2451545.0  # a Julian date, over a few days
+    found = re.search(rf"{re.escape(INPUTS[0])} =\s([\d.]+)", texts(plots.ranks(post)))
+    assert np.abs(x.values - float(found[1])).min() < 0.01 * post.scaling.extent[0]
 
 
 def test_ranks_of_one_chain_are_refused(posterior):

@@ -9,8 +9,8 @@ import bayesplat as bs
 from bayesplat.report.description import likelihood_words, mother_words, prior_words, shape_words, trend_words
 from bayesplat.report.markup import Html, join, notice, prose, table, tag
 from bayesplat.report.references import cited
-from bayesplat.report.wording import beside, count, interval, listed, number
 from bayesplat.trend import TRENDS
+from bayesplat.wording import beside, count, interval, listed, number
 
 NUMBERS = [
     (number(0.0123456), "0.0123"),

@@ -19,14 +19,11 @@ from bayesplat.tables import as_inputs
 POINTS = 200
 """Points of a curve."""
 
-MAP = 40
-"""Points of a map along each input."""
+GRID = 100
+"""Points along each input of a map, or of a partial dependence."""
 
 PANELS = 6
 """Most inputs shown."""
-
-AVERAGES = 60
-"""Points of a partial dependence."""
 
 
 def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 0.9), ax: Axes | None = None) -> Figure:
@@ -94,7 +91,7 @@ def _shades(probs: list[float]) -> np.ndarray:
 
 def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> Figure:
     figure, panels = style.canvas(None, (7.0, 3.7), columns=2)
-    first, second = (np.linspace(*style.span(column), MAP) for column in at.T)
+    first, second = (np.linspace(*style.span(column), GRID) for column in at.T)
     points = np.stack([part.ravel() for part in np.meshgrid(first, second)], 1)
     f = post.predict(points, prob)
     maps = (
@@ -102,7 +99,7 @@ def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> F
         (f.upper - f.lower, "cividis", f"width of the {percent(prob)} band: {post.names[-1]}"),
     )
     for panel, (values, colours, label) in zip(panels, maps, strict=True):
-        filled = panel.contourf(first, second, values.reshape(MAP, MAP), levels=14, cmap=colours)
+        filled = panel.contourf(first, second, values.reshape(GRID, GRID), levels=14, cmap=colours)
         bar = figure.colorbar(filled, ax=panel, location="top", shrink=0.95)
         bar.set_label(style.wrap(label, 38))
         bar.set_ticks(MaxNLocator(5).tick_values(float(values.min()), float(values.max()))[1:-1])
@@ -125,7 +122,7 @@ def _partial(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[fl
     for panel in axes[panels:]:
         panel.set_visible(False)
     for place, (j, panel) in enumerate(zip(shown.tolist(), axes, strict=False)):
-        grid = np.linspace(*style.span(at[:, j]), AVERAGES)
+        grid = np.linspace(*style.span(at[:, j]), GRID)
         averages = [post.partial_dependence(j, grid, prob) for prob in probs]
         for f, shade in zip(averages, _shades(probs), strict=True):
             label = f"{percent(f.prob)} band of the average"

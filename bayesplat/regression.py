@@ -176,7 +176,8 @@ class SplatModel(Specification):
     def prior_predictive(self, x: object, draws: int = 100, seed: int = 0, y: object = None) -> PriorPredictive:
         """What the prior expects at inputs x before any data: look at it before fitting.
 
-        Without y, outputs are in sds of y about its mean; with y, in y's units.
+        Without y, outputs are in sds of y about its mean; with y, in y's units. Range and spacing of x set the prior on
+        lengths, as in a fit: give it the inputs of the data.
         """
         bound = bind_table(self, x, unit_outputs(x) if y is None else y, quiet=True)
         with inference():

@@ -43,7 +43,7 @@ GROUPS = (
 class PriorPredictive(NamedTuple):
     """What the prior expects before any data: draws of f, y, sigma and the splats at the inputs asked for."""
 
-    x: np.ndarray  # (n, d)
+    x: np.ndarray  # (n, d), without those of missing y
     f: np.ndarray  # (draws, n)
     y: np.ndarray  # (draws, n)
     sigma: np.ndarray  # (draws,)

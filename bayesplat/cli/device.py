@@ -34,8 +34,9 @@ def use(device: Device) -> None:
 
 
 def keep_compiled() -> None:
-    """Keep compiled programs between commands, unless the user says where JAX keeps them."""
+    """Keep all compiled programs between commands, in the folder that JAX was given, if any."""
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(CACHE))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # most of ours compile in less than the second from which JAX would keep them
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -42,7 +42,7 @@ class AmplitudePrior(ABC):
 
     @abstractmethod
     def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
-        """Values of the sites from which a chain starts, given the amplitudes of a point fit (largest first)."""
+        """Values of the sites from which a chain starts, given the amplitudes of a point fit (largest term first)."""
 
     @property
     def own_sites(self) -> frozenset[str]:

@@ -181,7 +181,7 @@ class StickBreaking(AmplitudePrior):
         return self.scale / (active * context.overlap) ** 0.5
 
     def start(self, amplitude: Float[AnyArray, " k"], context: Context, sigma: Float[AnyArray, ""]) -> Sites:
-        """Sticks that break in proportion to the squared amplitudes, largest first."""
+        """Sticks that break in proportion to the squared amplitudes, in their order: the largest term first."""
         square = amplitude**2 + 1e-3 * jnp.mean(amplitude**2) + 1e-12
         weight = square / jnp.sum(square)
         left = jnp.cumsum(weight[::-1])[::-1]

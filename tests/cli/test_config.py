@@ -4,11 +4,13 @@ import random
 from dataclasses import replace
 from inspect import signature
 
+import jax
 import pytest
 
 import bayesplat as bs
 from bayesplat.cli.config import SAMPLE as DEFAULTS
 from bayesplat.cli.config import read_toml, to_toml
+from bayesplat.cli.device import keep_compiled
 from bayesplat.cli.fit import EDGED
 
 from . import run
@@ -155,3 +157,17 @@ def test_a_device_that_is_not_there_is_refused(tmp_path):
     result = run("fit", "data.csv", "--target", "y", "--out", "run.nc", "--device", "gpu")
     assert result.exit_code == 2
     assert "There is no GPU that JAX can use here" in result.stderr
+
+
+def test_programs_that_compile_in_no_time_are_kept_in_any_folder(monkeypatch, tmp_path):
+    before = jax.config.jax_persistent_cache_min_compile_time_secs, jax.config.jax_compilation_cache_dir
+    monkeypatch.delenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", raising=False)
+    try:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+        keep_compiled()
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path)
+        assert jax.config.jax_persistent_cache_min_compile_time_secs == 0.0
+    finally:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", before[0])
+        jax.config.update("jax_compilation_cache_dir", before[1])

@@ -81,7 +81,7 @@ def compare(
     require((x_test is None) == (y_test is None), "Expected `x_test` and `y_test` together, got only one of them.")
     _require_same_data(posteriors)
     reports = {name: overfitting(post.data) for name, post in posteriors.items()}
-    names = sorted(posteriors, key=lambda name: -reports[name].loo.elpd)
+    names = sorted(posteriors, key=lambda name: -np.nan_to_num(reports[name].loo.elpd, nan=-np.inf))
     elpd = np.stack([reports[name].loo.elpd_i for name in names])
     difference = elpd - elpd[0]
     table = pd.DataFrame(
@@ -144,7 +144,8 @@ def _verdict(table: "pd.DataFrame", n: int) -> str:
             f"{best} scores highest, but {bad} of its {n} LOO terms cannot be trusted (bad_k), and they flatter: score "
             "it by reloo or kfold, or set it aside."
         )
-    close = names[1:][(-gaps["elpd_diff"] < 4) | (-gaps["elpd_diff"] < 2 * gaps["dse"])]
+    clear = (-gaps["elpd_diff"] >= 4) & (-gaps["elpd_diff"] >= 2 * gaps["dse"])  # which no NaN is
+    close = names[1:][~clear]
     doubt = names[table["bad_k"] > 0]
     if not close.size:
         sentence = f"{best} predicts best, by more than the noise in these scores."

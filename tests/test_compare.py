@@ -59,6 +59,16 @@ def test_the_sentence_tells_noise_from_a_lead(comparison):
     assert clear.verdict in str(clear)
 
 
+@pytest.mark.parametrize("order", [("broken", "sound"), ("sound", "broken")])
+def test_a_score_that_is_no_number_comes_last_and_is_no_lead(order):
+    groups = fit_groups()
+    groups["loo_predictive"]["y"][:, :, 0] = np.nan
+    made = {"broken": posterior(groups), "sound": blurred(1.0)}
+    found = bs.compare({name: made[name] for name in order})
+    assert list(found.table.index) == ["sound", "broken"]
+    assert "predicts best" not in found.verdict
+
+
 def test_equal_scores_have_no_first_place():
     same = blurred(1.0)
     verdict = bs.compare({"a": same, "off": same}).verdict

@@ -96,15 +96,17 @@ def smoothed(scores: "xr.Dataset", weights: Float[np.ndarray, " chains"] | None 
 
 
 def _weights(log_ratio: np.ndarray, by_chain: "xr.DataArray") -> tuple[np.ndarray, np.ndarray]:
-    """Smoothed log weights (n, s) from minus the raw ones, and k-hat (n,); NaN, and raw weights, for too few draws."""
+    """Smoothed log weights (n, s) from minus the raw ones, and k-hat (n,); NaN, and raw weights, where that fails."""
     from arviz_stats.base.array import array_stats
 
     if log_ratio.shape[1] < FEWEST:
         return -log_ratio, np.full(len(log_ratio), np.nan)
     reff = _relative_efficiency(by_chain)
-    with np.errstate(over="ignore"):  # in tails of a k-hat far above all limits
+    # in tails of a k-hat far above all limits, and in those that no Pareto distribution fits, whose weights are NaN
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         log_weights, khat = array_stats.psislw(distinct(log_ratio), r_eff=reff)  # pyright: ignore[reportArgumentType]
-    return np.asarray(log_weights), np.asarray(khat)
+    failed = np.isnan(log_weights).any(1)
+    return np.where(failed[:, None], -log_ratio, log_weights), np.where(failed, np.nan, khat)
 
 
 def distinct(log_density: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import arviz as az
 import numpy as np
 import pytest
+from arviz_stats.base.array import array_stats
 from diagnostics.trees import CHAINS, DIMS, DRAWS, SIGMA, K, N, fit_groups, tree_of
 from scipy import special, stats
 
@@ -146,6 +147,18 @@ def test_parameters_are_not_counted_by_terms_that_cannot_be_trusted():
 
 def test_active_splats_are_those_whose_term_is_large():
     assert active_splats(tree_of(fit_groups())) == 2.0
+
+
+def test_weights_that_cannot_be_smoothed_are_taken_raw_and_never_trusted(monkeypatch):
+    def lost(log_ratio, r_eff):
+        return np.full_like(log_ratio, np.nan), np.full(len(log_ratio), 0.1)
+
+    monkeypatch.setattr(array_stats, "psislw", lost)
+    groups = fit_groups()
+    loo = leave_one_out(tree_of(groups))
+    score = groups["loo_predictive"]["y"].reshape(-1, N)
+    np.testing.assert_allclose(loo.elpd_i, -special.logsumexp(-score - np.log(len(score)), axis=0), rtol=1e-6)
+    assert loo.n_bad == N
 
 
 def test_a_stuck_chain_and_a_handful_of_draws_are_scored():

@@ -26,6 +26,9 @@ from bayesplat.priors.sites import SiteTable, vector
 FLOOR = 1e-5
 """Smallest noise sd, in sds of y: keeps the collapsed density finite in float64 when data are noise-free."""
 
+NOISE_FREE = 3 * FLOOR
+"""Noise below this, in sds of y, is none."""
+
 
 class NoiseField(NamedTuple):
     """Wide fixed bumps whose weighted sum is log sigma(x) about its mean over the data; no bumps, constant noise."""

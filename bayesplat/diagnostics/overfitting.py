@@ -5,20 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
+from bayesplat import symptoms
 from bayesplat._lazy import pd, xr
 from bayesplat.diagnostics.active import ACTIVE, active_splats
-from bayesplat.diagnostics.convert import outputs
+from bayesplat.diagnostics.convert import group, outputs
 from bayesplat.diagnostics.loo import LeaveOneOut, leave_one_out
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.diagnostics.sensitivity import LIMIT, notes, sensitivity
-from bayesplat.likelihoods import FLOOR
+from bayesplat.likelihoods import FLOOR, NOISE_FREE
 from bayesplat.scaling import spread
 
 PIT_LEVEL = 0.01
 """Uniformity of the LOO-PIT is doubted below this p-value."""
-
-NOISE_FREE = 3
-"""Noise below so many times its floor is none."""
 
 AT_FLOOR = f"The noise is at its floor, {FLOOR:.0e} sds of y: the data look free of noise, and bands cannot be judged."
 """Said in place of what the LOO-PIT finds, which the floor alone decides then."""
@@ -92,12 +90,17 @@ def overfitting(tree: "xr.DataTree") -> Overfitting:
     table = pd.DataFrame(rows, columns=["quantity", "value", "meaning"]).set_index("quantity")
     y = outputs(tree)
     size = spread(y, y.mean() if posterior.sizes.get("trend_term") else 0.0)  # in units of which the floor is
-    noise_free = float(np.median(posterior["sigma"])) < NOISE_FREE * FLOOR * size
-    signs = _signs(loo, p_loo, 1.0 if noise_free else pit_p, expected, n, k)
+    constant = group(tree, "constant_data")
+    error = float(np.median(constant["y_err"])) if "y_err" in constant else 0.0
+    noise_free = max(float(np.median(posterior["sigma"])), error) < NOISE_FREE * size
+    alike = 0.0 if noise_free else symptoms.likeness(loo.pit, constant["x"].values.reshape(n, -1))
+    signs = _signs(loo, p_loo, 1.0 if noise_free else pit_p, expected, alike, n, k)
     return Overfitting(table, loo, signs, moved, (*notes(moved), *([AT_FLOOR] if noise_free else [])))
 
 
-def _signs(loo: LeaveOneOut, p_loo: float, pit_p: float, expected: dict[str, float], n: int, k: int) -> tuple[str, ...]:
+def _signs(
+    loo: LeaveOneOut, p_loo: float, pit_p: float, expected: dict[str, float], alike: float, n: int, k: int
+) -> tuple[str, ...]:
     signs = []
     if p_loo > 0.3 * n and loo.n_bad < n / 2:  # of terms that cannot be trusted it would be no number of parameters
         signs.append(
@@ -110,6 +113,11 @@ def _signs(loo: LeaveOneOut, p_loo: float, pit_p: float, expected: dict[str, flo
         )
     if not pit_p >= PIT_LEVEL:  # not a number is no pass
         signs.append(f"Predictions are miscalibrated (LOO-PIT p = {pit_p:.2g}): {_shape(loo.pit)}.")
+    if alike > 0:
+        signs.append(
+            f"Predictions err alike at neighbouring data (correlation {alike:.2f}): f misses structure, or the noise "
+            "is correlated; use more splats, or shorter `lengths`."
+        )
     if expected["spikes"] > 0.5:
         signs.append(
             f"About {expected['spikes']:.1f} splats rest on a single datum each; use a prior with fewer active splats, "

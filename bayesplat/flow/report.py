@@ -47,8 +47,9 @@ def report(
     certificate: float,
     unplaced: float,
     spent: bool,
+    residual: Float[np.ndarray, " n"],
 ) -> FitReport:
-    """Judge the splats of a fit at its data; sd is that of y, `spent` whether the budget ended the best start."""
+    """Judge a fit at its data; sd is that of y, `spent` whether the budget ended the best start."""
     live = np.asarray(measure.live)
     k, used = live.size, int(live.sum())
     with inference():
@@ -72,11 +73,11 @@ def report(
         ("one more splat would gain", f"{certificate:.2f} nats at most"),
     ]
     table = pd.DataFrame(rows, columns=["symptom", "value"]).set_index("symptom")
-    return FitReport(table, _signs(measure, counts, apart, unplaced, spent))
+    return FitReport(table, _signs(measure, counts, apart, unplaced, spent, symptoms.likeness(residual, x)))
 
 
 def _signs(
-    measure: SplatMeasure, counts: dict[str, int], apart: float, unplaced: float, spent: bool
+    measure: SplatMeasure, counts: dict[str, int], apart: float, unplaced: float, spent: bool, alike: float
 ) -> tuple[str, ...]:
     live, outside = np.asarray(measure.live), counts["outside"]
     heavy, crowded = not measure.mother.has_covariance(measure.b.shape[1]), measure.mother.crowded(live)
@@ -95,6 +96,8 @@ def _signs(
         and unplaced > 1.0,
         f"The two best starts ended {apart:.1f} nats apart: there are several explanations; use more `starts`, and "
         "the posterior.": apart > AGREE,
+        f"Residuals of neighbouring data are alike (correlation {alike:.2f}): f misses structure, or the noise is "
+        "correlated; use more splats or `starts`, and the posterior.": alike > 0,
         "The best start was still moving when its budget ended; call fit again with `start=` this fit.": spent,
     }
     return tuple(sentence for sentence, holds in sentences.items() if holds)

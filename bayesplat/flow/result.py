@@ -14,6 +14,7 @@ from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import geometry
 from bayesplat.flow.report import FitReport, report
 from bayesplat.flow.step import State
+from bayesplat.likelihoods import NOISE_FREE
 from bayesplat.measure import SplatMeasure
 from bayesplat.scaling import Scaling, constant, in_reach
 from bayesplat.specification import Specification
@@ -61,12 +62,19 @@ class PointFit:
         energies = [float(run.state.energy) for run in self.runs]
         best = self.runs[0]
         spent, gains = best.reason == BUDGET_SPENT, (self.certificate, best.unplaced)
-        return report(self.measure, self._fitted, self.scaling.sd, energies, *gains, spent)
+        return report(self.measure, self._fitted, self.scaling.sd, energies, *gains, spent, self._residual)
 
     @property
     def _fitted(self) -> Float[np.ndarray, "n d"]:
         """Inputs of the rows whose y was observed."""
         return self.x[~np.isnan(self.y)]
+
+    @property
+    def _residual(self) -> Float[np.ndarray, " n"]:
+        """What f leaves of the observed y; nothing where there is no noise, and all that is left is approximation."""
+        x = self._fitted
+        left = self.y[~np.isnan(self.y)] - np.asarray(self.predict(x))
+        return left if self.sigma > NOISE_FREE * self.scaling.sd else np.zeros(len(x))
 
     @property
     def energy(self) -> float:

@@ -76,7 +76,12 @@ def counted(name, number):
     return plant
 
 
+def alike(groups):
+    groups["loo_predictive"]["pit"] = np.broadcast_to(np.linspace(0.01, 0.99, N), groups["loo_predictive"]["pit"].shape)
+
+
 SIGNS = {
+    "residuals": (alike, "Predictions err alike at neighbouring data (correlation"),
     "heavy weights": (wild_weights, f"1 of {N} leave-one-out terms cannot be trusted"),
     "weights that are no numbers": (degenerate_weights, f"1 of {N} leave-one-out terms cannot be trusted"),
     "parameters": (too_many_parameters, "effective parameters for"),

@@ -74,6 +74,7 @@ def two_modes(n=600, draws=100):
     groups["posterior"] |= {"f": f, "sigma": SIGMA + 0.01 * rng.normal(size=at)}
     groups["log_likelihood"]["y"], groups["observed_data"]["y"] = stats.norm.logpdf(y, f, SIGMA), y
     groups["loo_predictive"] = {"y": stats.norm.logpdf(y, f, SIGMA), "pit": stats.norm.cdf(y, f, SIGMA)}
+    groups["constant_data"]["x"] = rng.uniform(size=n)
     return tree_of(groups)
 
 

@@ -32,12 +32,18 @@ def judged(**changes):
         A = np.array(fit["length"])[:, None, None]
         measure = SplatMeasure.from_amplitude(amplitude, A, b, fit["mother"], np.array(fit["live"]))
     gains = fit["certificate"], fit.get("unplaced", fit["certificate"])
-    return report(measure, X, 1.0, fit["energies"], *gains, fit["spent"])
+    return report(measure, X, 1.0, fit["energies"], *gains, fit["spent"], fit.get("residual", np.zeros(len(X))))
 
 
 MIXED = {"mother": Mixed((Gaussian(), Box())), "live": (True, True, False)}
 PAIR = {"centre": (0.25, DATUM, 0.25), "live": EVERY}
+WAVE = np.sin(8 * np.pi * X[:, 0])
 SIGNS = [
+    (
+        "Residuals of neighbouring data are alike (correlation 0.71)",
+        {"residual": WAVE},
+        {"residual": np.random.default_rng(0).permutation(WAVE)},
+    ),
     (
         "1 pair of splats cancels in one place",
         PAIR | {"amplitude": (1.0, -0.8, -0.95)},

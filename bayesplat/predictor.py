@@ -12,7 +12,7 @@ from bayesplat._checks import fraction, one_of, require, warn
 from bayesplat.devices import inference
 from bayesplat.diagnostics.pool import counts, spread
 from bayesplat.posterior import predict as predictions
-from bayesplat.posterior.predict import Component, Prediction
+from bayesplat.posterior.predict import Component, Prediction, percent
 from bayesplat.scaling import Scaling, in_reach
 from bayesplat.tables import Table, as_errors, as_inputs, as_output
 
@@ -33,6 +33,8 @@ class Predictor(NamedTuple):
         require(y_err is None or kind == "observation", f"Expected `y_err` with kind='observation', got {kind!r}.")
         if kind == "observation":
             self._ask_for_errors(y_err)
+        else:
+            self._ask_for_draws(prob)
         x = self._inside(x_new)
         error = self._errors(y_err, np.zeros(len(x)))
         with inference():
@@ -93,6 +95,15 @@ class Predictor(NamedTuple):
                 "for measurements like those of the fit; give their sds (`y_err`, or --error), or 0."
             )
             warn(message)
+
+    def _ask_for_draws(self, prob: float) -> None:
+        """Warn where the ends of an interval lie beyond all draws."""
+        drawn = sum(_size(component) for component in self.components)
+        if drawn * (1 - prob) / 2 < 1:
+            warn(
+                f"Intervals of {percent(prob)} end beyond what {drawn} draws can tell, and reach no further than "
+                "these: sample more draws, or lower `prob`."
+            )
 
     def _errors(self, y_err: object, y: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"] | None:
         """Known errors of new outputs, standardised."""

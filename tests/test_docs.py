@@ -30,7 +30,7 @@ REPORTS = {
     "compare.py": ("_verdict", "_sketches"),
     "bound.py": ("_warn", "_codes"),
     "scaling.py": ("in_reach",),
-    "predictor.py": ("_ask_for_errors",),
+    "predictor.py": ("_ask_for_errors", "_ask_for_draws"),
     "regression.py": ("_apart",),
     "sampling.py": ("affordable",),
 }

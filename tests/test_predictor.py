@@ -74,6 +74,18 @@ def test_probabilities_may_be_numbers_of_numpy(predictors, kind):
     np.testing.assert_array_equal(found.lower, predictors[0].predict(X[:3], 0.8, kind).lower)
 
 
+@pytest.mark.parametrize("kind", ["function", "noise"])
+def test_intervals_that_end_beyond_all_draws_come_with_a_warning(predictors, kind):
+    (component,) = predictors[0].components
+    drawn = len(component.sample.A)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        predictors[0].predict(X[:3], 1 - 2 / drawn, kind)
+        predictors[0].predict(X[:3], 0.9999, "observation")
+    with pytest.warns(UserWarning, match=f"Intervals of 99.99% end beyond what {drawn} draws can tell"):
+        predictors[0].predict(X[:3], 0.9999, kind)
+
+
 def test_scores_beyond_the_data_come_with_a_warning():
     post = made_up.posterior(1)
     with pytest.warns(UserWarning, match="1 of 2 rows of `x_new` lie beyond the data"):

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from posterior.moves import drift_p_value, sites_of, weigh
-from posterior.problems import SQUARE, X, problem_of, thinned
+from posterior.problems import SQUARE, N, X, problem_of, thinned
 from scipy import special
 from statistical import P_VALUE, mean_p_value
 
@@ -49,9 +49,10 @@ def before_and_after(problem, move):
 # ---------------------------------------------------------------- teleports
 
 
-def test_pool_weights_are_the_log_joint_up_to_a_constant(x64):
+@pytest.mark.parametrize("error", [None, np.linspace(0.2, 1.0, N)], ids=["no errors", "known errors"])
+def test_pool_weights_are_the_log_joint_up_to_a_constant(error, x64):
     """Rank-one gains, repulsion and all: against the full density with each candidate put in place."""
-    problem, slot = problem_of(Repulsive(RegularizedHorseshoe(n_active=1.0)), k=K), jnp.asarray(1)
+    problem, slot = problem_of(Repulsive(RegularizedHorseshoe(n_active=1.0)), k=K, error=error), jnp.asarray(1)
 
     @jax.jit
     def look(first, second):

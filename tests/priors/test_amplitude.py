@@ -105,6 +105,8 @@ def test_repulsion_keeps_what_the_base_says(seen, name):
     assert wrapped.typical(CONTEXT) == base.typical(CONTEXT)
     assert wrapped.slack == base.slack
     assert wrapped.lengths(Lengths()) == base.lengths(Lengths())
+    assert (wrapped.own_sites, wrapped.shared_sites) == (base.own_sites, base.shared_sites)
+    assert wrapped.in_flow == Repulsive(base.in_flow, wrapped.strength)
 
 
 def test_only_flat_frees_the_lengths_and_holds_the_scale():

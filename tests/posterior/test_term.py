@@ -109,6 +109,22 @@ def test_a_function_has_the_prior_moments_given_the_sites(term, x64):
     assert moment_p_values(1.2 * found, 1.2 * term.scaling.mean, variance)[1] < P_VALUE
 
 
+def test_a_function_of_two_inputs_is_that_of_its_sites(x64):
+    x = np.random.default_rng(0).uniform((0, 0), (1, 1000), (50, 2))
+    term = bs.SplatModel(3, prior=bs.Ridge()).numpyro(x, np.sin(5 * x[:, 0]))
+    found = {}
+
+    def program():
+        found["f"] = term.function()(jnp.asarray(x))
+
+    trace = numpyro.handlers.trace(numpyro.handlers.seed(program, 0)).get_trace()
+    values = {name: site["value"] for name, site in trace.items()}
+    columns = term.problem.features(term.problem.geometry(values))
+    scales = with_trend(term.problem.scales(values), columns.shape[1])
+    expected = term.scaling.mean + term.scaling.sd * columns @ (scales * values["coefficient"])
+    np.testing.assert_allclose(found["f"], expected, rtol=1e-8)
+
+
 def test_a_function_is_a_pytree_under_jit_vmap_and_grad(term, x64):
     with numpyro.handlers.seed(rng_seed=0):
         f = term.function()

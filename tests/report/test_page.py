@@ -16,7 +16,7 @@ from bayesplat.report.findings import find
 from bayesplat.report.markup import Html
 from bayesplat.report.page import CONTENTS, page
 from bayesplat.report.pictures import picture
-from bayesplat.report.splats import _along, splat_table, splats
+from bayesplat.report.splats import Splats, _along, splat_table, splats
 from tests.made_up import INPUTS, OUTPUT, K, N
 
 from .made import CASES, DRAWN, HOSTILE, made
@@ -308,6 +308,11 @@ def test_sheared_splats_are_compared_along_some_inputs_by_their_covariance():
     np.testing.assert_allclose(L @ np.swapaxes(L, -1, -2), (A @ np.swapaxes(A, -1, -2))[:, ::2, ::2], atol=1e-12)
     assert (np.diagonal(L, axis1=-2, axis2=-1) > 0).all()
     np.testing.assert_array_equal(along, b[:, ::2])
+
+
+def test_the_extent_of_a_tilted_splat_is_its_sd_along_each_input():
+    shown = Splats(np.array([[[1.0, 0.0], [2.0, 1.0]]]), *[np.zeros(1)] * 5, False)
+    np.testing.assert_allclose(shown.extent, [[1.0, 5**0.5]])
 
 
 def test_the_table_holds_the_splats_of_the_picture():

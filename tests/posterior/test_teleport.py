@@ -172,8 +172,11 @@ def test_teleports_keep_the_posterior(teleported, inputs):
 # ---------------------------------------------------------------- interweaving
 
 
-def test_interweaving_keeps_every_length_and_scale(problem, x64):
-    prior = problem.spec.prior
+@pytest.mark.parametrize(
+    "prior", [RegularizedHorseshoe(1.0), Repulsive(RegularizedHorseshoe(1.0))], ids=["alone", "repulsive"]
+)
+def test_interweaving_keeps_every_length_and_scale(prior, x64):
+    problem = problem_of(prior, k=K)
 
     def look(values):
         scales = prior.scales(values, problem.context, values["sigma"])

@@ -6,7 +6,7 @@ import xarray as xr
 from diagnostics.trees import CHAINS, DRAWS, K, N, nuts_groups, svi_groups, tree_of
 from scipy import stats
 
-from bayesplat.diagnostics.convergence import convergence, pareto_khat
+from bayesplat.diagnostics.convergence import convergence, effective_draws, judged, pareto_khat
 from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.diagnostics.pool import chain_weights
 from bayesplat.tables import sliced
@@ -26,6 +26,13 @@ def test_good_draws_pass():
     assert "Converged: nothing failed." in str(report)
     assert "25% of teleports accepted" in str(report)
     assert list(report.table.index) == ["f (worst point)", "sigma", "log density"]
+
+
+def test_the_tail_is_judged_beside_the_bulk():
+    tree = tree_of(nuts_groups())
+    found, draws = convergence(tree, "nuts").table, judged(tree)
+    for kind in ("bulk", "tail"):
+        assert found.loc["sigma", f"ess_{kind}"] == float(effective_draws(draws, kind)["sigma"])
 
 
 def shift_one_chain_at_one_point(groups):
@@ -160,6 +167,13 @@ def test_an_approximation_is_trusted_only_where_it_covers_the_target(name):
     report = convergence(tree_of(svi_groups(scale)), "svi")
     assert report.ok == trusted
     assert ("should not be trusted" in str(report)) != trusted
+
+
+def test_one_poor_approximation_among_several_is_enough():
+    good, poor = svi_groups(1.02), svi_groups(0.25)
+    both = {name: {at: np.concatenate([of[at], poor[name][at]]) for at in of} for name, of in good.items()}
+    report = convergence(tree_of(both), "laplace")
+    assert "should not be trusted" in str(report)
 
 
 def test_approximations_at_several_modes_name_their_weights():

@@ -3,8 +3,9 @@
 import arviz as az
 import numpy as np
 import pytest
+import xarray as xr
 from arviz_stats.base.array import array_stats
-from diagnostics.trees import CHAINS, DIMS, DRAWS, SIGMA, K, N, fit_groups, tree_of
+from diagnostics.trees import CHAINS, DIMS, DRAWS, SIGMA, K, N, alone, fit_groups, tree_of
 from scipy import special, stats
 
 from bayesplat.diagnostics.active import active_splats
@@ -141,6 +142,25 @@ def test_runs_that_have_missed_the_posterior_lend_no_draws_to_leave_one_out_scor
     assert alone.good_k < half.good_k
 
 
+def test_chains_lend_their_draws_by_weight():
+    rng, weights, dims = np.random.default_rng(0), np.array([0.8, 0.2]), ("chain", "draw", "obs")
+    y, pit = rng.normal(size=(2, 10, 3)), rng.uniform(size=(2, 10, 3))  # too few draws to be smoothed
+    coords = {"chain": [0, 1], "draw": range(10), "obs": range(3)}
+    found = smoothed(xr.Dataset({"y": (dims, y), "pit": (dims, pit)}, coords), weights)
+    share = weights[:, None, None] / 10
+    np.testing.assert_allclose(found.elpd_i, -special.logsumexp(-y, axis=(0, 1), b=share))
+    np.testing.assert_allclose(found.pit, (share * np.exp(-y) * pit).sum((0, 1)) / (share * np.exp(-y)).sum((0, 1)))
+    np.testing.assert_allclose(found.good_k, 1 - 1 / np.log10(10 / 0.68))
+
+
+def test_parameters_are_counted_by_the_data_and_not_by_the_splats():
+    groups = fit_groups()
+    groups["log_likelihood"]["y"] += 0.1
+    report = overfitting(tree_of(groups))
+    assert 0.3 * K < report.table.loc["effective parameters p_loo", "value"] < 0.3 * N
+    assert report.ok, report.signs
+
+
 def test_parameters_are_not_counted_by_terms_that_cannot_be_trusted():
     groups = fit_groups()
     too_many_parameters(groups)
@@ -164,6 +184,18 @@ def test_weights_that_cannot_be_smoothed_are_taken_raw_and_never_trusted(monkeyp
     score = groups["loo_predictive"]["y"].reshape(-1, N)
     np.testing.assert_allclose(loo.elpd_i, -special.logsumexp(-score - np.log(len(score)), axis=0), rtol=1e-6)
     assert loo.n_bad == N
+
+
+def test_active_splats_go_by_the_sd_of_y():
+    groups = fit_groups()
+    groups["observed_data"]["y"] = 10 * groups["observed_data"]["y"]
+    assert active_splats(tree_of(groups)) == 2.0
+
+
+def test_active_splats_go_by_the_weights_of_chains():
+    groups = fit_groups()
+    groups["posterior"]["contribution"][0] = 1.0
+    assert active_splats(alone(tree_of(groups))) == K
 
 
 def test_a_stuck_chain_and_a_handful_of_draws_are_scored():

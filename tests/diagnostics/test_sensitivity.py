@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from diagnostics.trees import CHAINS, DRAWS, fit_groups, tree_of
+from diagnostics.trees import CHAINS, DRAWS, alone, fit_groups, tree_of
 from scipy import stats
 
 from bayesplat import Normal, SplatModel, StudentT
 from bayesplat.devices import inference
 from bayesplat.diagnostics.overfitting import overfitting
-from bayesplat.diagnostics.sensitivity import BLOCKS, LIMIT, UNSCALED, sensitivity
+from bayesplat.diagnostics.sensitivity import BLOCKS, LIMIT, UNSCALED, _judged, sensitivity
 from tests.tables import BASE_PRIORS
 
 AT = (CHAINS, DRAWS)
@@ -126,3 +126,9 @@ def test_the_report_gives_advice_for_the_block_that_matters():
     assert [note for note in report.notes if "prior on lengths" in note]
     assert "prior on lengths" in str(report)
     assert report.sensitivity.loc["A", "sigma"] > LIMIT
+
+
+def test_draws_are_judged_by_the_weights_of_chains():
+    groups = fit_groups()
+    judged = _judged(alone(tree_of(groups)))
+    np.testing.assert_array_equal(np.unique(judged["sigma"]), np.unique(groups["posterior"]["sigma"][0]))

@@ -2,6 +2,7 @@
 
 import arviz as az
 import numpy as np
+import xarray as xr
 from scipy import stats
 
 CHAINS, DRAWS, N, K = 4, 500, 60, 4
@@ -67,3 +68,10 @@ def fit_groups():
 def tree_of(groups):
     """The DataTree of these groups."""
     return az.from_dict(groups, dims=DIMS)
+
+
+def alone(tree):
+    """The same with all weight on the first chain."""
+    weight = np.eye(tree["posterior"].sizes["chain"])[0]
+    tree["stacking"] = xr.DataTree(xr.Dataset({"weight": ("chain", weight)}))
+    return tree

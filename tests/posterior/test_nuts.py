@@ -1,5 +1,7 @@
 """NUTS with its Gibbs moves draws from the posterior: the prior with the data off, importance sampling with them."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,3 +121,35 @@ def test_an_interrupt_keeps_as_many_draws_of_equally_long_chains_as_there_are():
         np.testing.assert_array_equal(found.values["z"], np.tile(np.arange(30, 130), (2, 1)))
     with pytest.raises(KeyboardInterrupt):
         nuts._gather([chain(1), chain(0)], settings, True)
+
+
+def test_the_mass_is_learnt_in_warmup_alone_and_not_at_its_end(problem, x64):
+    settings = nuts.Settings(warmup=100)
+    position = unconstrain(problem.sites(), draw(problem.sites(), jax.random.key(0)))
+    state = nuts._start(problem, settings, position, jax.random.key(1))
+
+    def learnt(i):
+        hmc = state.hmc._replace(i=jnp.asarray(i), z_grad=5.0 * jnp.ones_like(state.hmc.z))
+        return np.asarray(nuts._adapt(problem, settings, state._replace(hmc=hmc)).fisher)
+
+    assert (learnt(50) > 1).all()
+    for late in (95, 100, 1000):
+        np.testing.assert_array_equal(learnt(late), 1.0)
+
+
+def test_every_chain_has_a_key_of_its_own(monkeypatch):
+    def advance(problem, settings, state):
+        return state, ({"key": np.tile(state, (nuts.CHUNK, 1))}, {"diverging": np.zeros(nuts.CHUNK, bool)})
+
+    monkeypatch.setattr(nuts, "_start", lambda problem, settings, position, key: np.asarray(jax.random.key_data(key)))
+    monkeypatch.setattr(nuts, "_advance", advance)
+    chains = inspect.unwrap(nuts.run_nuts)(None, [{}, {}], jax.random.key(0), nuts.Settings(warmup=25, draws=25))
+    assert not np.array_equal(*chains.values["key"])
+
+
+def test_chains_from_one_start_begin_apart(problem, x64):
+    values = draw(problem.sites(), jax.random.key(0))
+    one, two = (nuts.disperse(problem, values, jax.random.key(seed)) for seed in (1, 2))
+    for name, at in unconstrain(problem.sites(), values).items():
+        assert (np.abs(one[name] - at) < 0.2).all()
+        assert not np.any(one[name] == two[name])

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import sys
 import warnings
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,8 @@ import polars as pl
 import pytest
 import xarray as xr
 from scipy.integrate import quad
+from scipy.stats import ks_2samp
+from statistical import P_VALUE
 
 import bayesplat as bs
 from bayesplat import checkpoint, regression, sampling
@@ -23,6 +26,7 @@ from bayesplat.diagnostics.pool import pooled
 from bayesplat.flow import descent
 from bayesplat.flow import run as flow
 from bayesplat.posterior import choice
+from bayesplat.priors.sites import draw
 from bayesplat.results import GROUPS
 from bayesplat.sampling import starts_of
 
@@ -195,14 +199,37 @@ def test_prior_predictive_in_sds_or_in_units(model, data):
     np.testing.assert_allclose(scaled.f, data[1].mean() + data[1].std() * bare.f, rtol=1e-6, atol=1e-6)
 
 
+def test_lengths_of_prior_draws_are_those_of_their_input():
+    """A priori both inputs are alike, however far each of them ranges."""
+    x = np.random.default_rng(0).uniform((0, 0), (1, 1000), (50, 2))
+    lengths = bs.SplatModel(2, prior=bs.Ridge()).prior_predictive(x, draws=512).lengths / np.ptp(x, 0)
+    assert ks_2samp(*lengths[:, 0].T).pvalue > P_VALUE
+
+
 def test_bands_of_the_noise_are_in_the_units_of_y(post, data):
     band, sigma = post.predict(data[0], kind="noise"), pooled(post.data, "posterior")["sigma"].values
     np.testing.assert_allclose(band.mean, sigma.mean(), rtol=1e-6)
     np.testing.assert_allclose(band.upper, np.quantile(sigma, 0.95), rtol=1e-6)
 
 
-def test_svi_begins_with_the_best_of_four_fits_and_the_others_with_one_for_each_chain():
+def test_svi_has_four_starts_to_choose_from_smc_none_and_the_others_one_for_each_chain():
     assert [starts_of(method, 2) for method in ("nuts", "laplace", "svi", "smc")] == [2, 2, 4, 0]
+
+
+def test_svi_begins_at_the_best_start(monkeypatch):
+    begun = []
+    monkeypatch.setattr("bayesplat.posterior.svi.run_svi", lambda problem, start, *rest, **given: begun.append(start))
+    monkeypatch.setattr(sampling, "_approximated", lambda method, run, *rest: run())
+    budget = sampling.Budget(1, 1, 4, "normal", 0.9, 6)
+    inspect.unwrap(sampling.by_svi)(None, ["best", "second"], None, budget, False, None)
+    assert begun == ["best"]
+
+
+def test_chains_begin_at_different_runs_of_the_fit(monkeypatch):
+    monkeypatch.setattr(regression, "chain_start", lambda problem, energy, run: run)
+    monkeypatch.setattr(regression, "neg_log_evidence", lambda problem: None)
+    bound, fit = SimpleNamespace(problem=None, device=None), SimpleNamespace(runs=("a", "b"))
+    assert inspect.unwrap(regression._of_fit)(bound, fit, 3) == ["a", "b", "a"]
 
 
 def test_the_method_follows_the_size():
@@ -268,6 +295,19 @@ def test_populations_need_no_start_and_know_the_evidence(model, data, post):
     np.testing.assert_allclose(scaled.log_evidence.log, found.log_evidence.log - 40 * np.log(1024.0), atol=1e-4)
     with pytest.raises(bs.BayesplatError, match="got 'nuts'"):
         _ = post.log_evidence
+
+
+def test_the_evidence_counts_the_data_that_have_a_y(model, data, monkeypatch):
+    def smc(problem, *rest):
+        values = jax.vmap(lambda key: draw(problem.sites(), key))(jax.random.split(jax.random.key(0), 8))
+        values = jax.tree.map(lambda leaf: leaf.reshape(2, 4, *leaf.shape[1:]), values)
+        return sampling.Drawn(values, {"lp": np.zeros((2, 4))}, {"interrupted": False}, np.zeros(2))
+
+    monkeypatch.setitem(regression.METHODS, "smc", smc)
+    x, y = data
+    y = np.where(np.arange(len(y)) % 4, y, np.nan)
+    found = model.sample(x, y, method="smc", chains=2, draws=4)
+    np.testing.assert_allclose(found.log_evidence.log, -30 * np.log(np.nanstd(y)))
 
 
 def test_a_posterior_is_stacked_where_its_chains_differ(model, data, fit, monkeypatch):

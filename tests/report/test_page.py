@@ -11,12 +11,13 @@ import xarray as xr
 
 import bayesplat as bs
 from bayesplat import plots
+from bayesplat.diagnostics.pool import pooled
 from bayesplat.report import report
-from bayesplat.report.findings import find
+from bayesplat.report.findings import active_fact, find
 from bayesplat.report.markup import Html
 from bayesplat.report.page import CONTENTS, page
 from bayesplat.report.pictures import picture
-from bayesplat.report.splats import Splats, _along, splat_table, splats
+from bayesplat.report.splats import Splats, _along, _row, splat_table, splats
 from tests.made_up import INPUTS, OUTPUT, K, N
 
 from .made import CASES, DRAWN, HOSTILE, made
@@ -249,6 +250,26 @@ def _refuse(path, mode):
     raise PermissionError(13, "Permission denied")
 
 
+def test_findings_go_by_the_weights_of_chains():
+    post = made(weights=(1.0, 0.0))
+    draws = post.data["posterior"]
+    draws["amplitude"].values[1], draws["contribution"].values[1] = 1e9, 0.0
+    found = find(post)
+    np.testing.assert_array_equal(np.unique(found.noise), np.unique(draws["sigma"].values[0]))
+    assert (found.active > 0).all()
+    assert np.abs(splats(post).heights).max() < 1e6
+
+
+def test_the_noise_of_a_report_is_its_sd():
+    post = made(likelihood=bs.StudentT(df=5.0))
+    sigma = pooled(post.data, "posterior")["sigma"].values
+    np.testing.assert_allclose(find(post).noise, sigma * np.sqrt(5 / 3))
+
+
+def test_the_interval_of_active_splats_leaves_its_tails_out():
+    assert "interval 5 to 95" in active_fact(find(made())._replace(active=np.arange(101)))[1]
+
+
 @pytest.mark.parametrize(
     ("name", "unit"),
     [("mass (kg)", " kg"), ("heat flow (W/m²) ", " W/m²"), ("log(price)", ""), ("f(x)", ""), ("y", "")],
@@ -291,14 +312,28 @@ def test_a_splat_of_another_mother_is_not_the_same_splat(mothers, slot, share):
 
 
 def test_a_weak_splat_of_all_draws_is_found_in_all():
-    post = one_splat(made(), 1, 0.04 * 20.0)  # sds of y
-    assert splats(post).present.all()
+    post = made()
+    found = splats(one_splat(post, 1, 0.04 * post.table.y.std()))
+    assert found.present.size
+    assert found.present.all()
 
 
 def test_where_splats_are_along_a_constant_input_does_not_matter():
-    found = splats(one_splat(made(d=2, still=(1,)), 1, 30.0, elsewhere=9.0))
+    post = one_splat(made(d=2, still=(1,)), 1, 30.0, elsewhere=9.0)
+    post.data["posterior"]["b"].values[..., 1] += 1013.25 - 5.0  # where that input is
+    found = splats(post)
+    assert found.present.size
     assert found.present.all()
     assert splats(one_splat(made(d=2), 1, 30.0, elsewhere=9.0)).present.mean() < 0.3
+
+
+def test_heights_are_those_where_a_splat_is_found():
+    there = np.arange(60) < 30
+    heights = np.where(there, 10.0 + 0.01 * np.arange(60), 0.0)[None]
+    shown = Splats(np.ones((1, 1, 1)), np.zeros((1, 1)), np.ones(1), np.ones(1, int), heights, there[None], False)
+    *_, share, height = _row(shown, 0)
+    assert share == "50%"
+    assert height.startswith("10.1")
 
 
 def test_sheared_splats_are_compared_along_some_inputs_by_their_covariance():

@@ -94,6 +94,10 @@ def test_every_start_has_draws_of_every_site(problem, found):
     assert np.linalg.matrix_rank(rows - rows.mean(0)) == rows.shape[1]
 
 
+def test_modes_have_draws_of_their_own(found):
+    assert np.ptp(found.log_q[0] - found.log_q[1]) > 1  # of the same unit normals they differ by a constant
+
+
 def test_an_interrupt_keeps_the_modes_so_far(problem, starts, found):
     def stop_after(steps):
         def report(progress):

@@ -99,3 +99,14 @@ def test_advice_that_is_followed_changes_the_prior(data, prior):
     after = bs.advise(*data, dataclasses.replace(model, lengths=bs.Lengths(typical=0.02)), draws=8)
     changed = not np.array_equal(before.prior.lengths, after.prior.lengths)
     assert changed == ("Lengths(typical=" in str(before))
+
+
+def test_two_inputs_have_the_shortest_active_splat_of_every_draw_and_data_apart_as_on_a_grid():
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform((0, 0), (1, 1000), (64, 2)), rng.normal(size=64)
+    advice = bs.advise(x, y, MODEL, draws=64)
+    active = advice.prior.contribution > 0.05 * y.std()
+    pairs = zip(advice.prior.lengths, active, strict=True)
+    shortest = [lengths[on, 1].min() for lengths, on in pairs if on.any()]
+    np.testing.assert_allclose(advice.table.loc["shortest active splat, x2"], np.quantile(shortest, (0.05, 0.5, 0.95)))
+    assert f"data about {np.ptp(x[:, 1]) / 8:.2g} apart" in str(advice)

@@ -129,6 +129,11 @@ def test_noise_bumps_of_one_input_lie_on_a_grid(x64):
     np.testing.assert_allclose(peak[0, 1], np.exp(-0.5 / 0.7**2))
 
 
+def test_noise_bumps_of_two_inputs_are_as_wide_as_their_nearest_are_apart(x64):
+    corners = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    np.testing.assert_allclose(noise_field(np.repeat(corners, 5, 0), 4).width, 0.7)
+
+
 @pytest.mark.filterwarnings("ignore:One of the clusters is empty")
 @pytest.mark.parametrize(
     ("x", "bumps"),

@@ -15,7 +15,7 @@ from tables import LIKELIHOODS, PRIORS
 from bayesplat import blocks, collapsed, model
 from bayesplat._checks import BayesplatError
 from bayesplat.likelihoods import Normal, StudentT
-from bayesplat.mothers import Gaussian
+from bayesplat.mothers import Box, Gaussian, Mixed
 from bayesplat.posterior.program import potential, program
 from bayesplat.priors import Centres, Lengths, RegularizedHorseshoe, Repulsive, Ridge, StickBreaking
 from bayesplat.priors.geometry import PER_SPLAT
@@ -277,6 +277,11 @@ def test_overlap_is_the_mean_square_height_of_a_prior_splat(real_overlap, monkey
     assert error < 0.1 * overlap
     assert mean_p_value(by_draw, overlap, error) > P_VALUE
     assert mean_p_value(prior_heights(X, 20_000, 1.5).mean(1), overlap, error) < P_VALUE
+
+
+def test_overlap_is_the_mean_over_all_mothers(monkeypatch, x64):
+    monkeypatch.setattr(model, "_overlap", lambda spec, *_: jnp.asarray(1.0 if spec.mother == Gaussian() else 3.0))
+    assert bound(mother=Mixed((Gaussian(), Box(8)))).overlap == 2.0
 
 
 def test_overlap_is_compiled_once_for_all_priors_on_one_kind_of_lengths(monkeypatch, x64):

@@ -86,6 +86,13 @@ def test_starts_put_the_scales_at_the_amplitudes(seen, name):
     np.testing.assert_allclose(seen[name]["ordinary"]["scales"][large], expected[large], rtol=0.15)
 
 
+def test_a_stick_breaking_start_knows_its_scale(x64):
+    prior, amplitude, sigma = StickBreaking(scale=4.0), jnp.array([4.0, 2.0, 1.0]), jnp.asarray(SIGMA)
+    context = CONTEXT._replace(k=3)
+    scales = prior.scales(prior.start(amplitude, context, sigma), context, sigma)
+    np.testing.assert_allclose(scales, amplitude, rtol=0.2)
+
+
 @pytest.mark.parametrize("name", BASE_PRIORS)
 def test_scales_of_one_splat(name, x64):
     prior = BASE_PRIORS[name] if name != "horseshoe" else RegularizedHorseshoe(n_active=0.4)

@@ -9,6 +9,7 @@ from bayesplat.posterior.draws import Draw
 from bayesplat.scaling import fit_scaling
 
 INPUTS = ("depth (km)", "age (Myr)", "porosity (%)")
+RANGES = (1.0, 30.0, 0.5)  # of inputs in turn, relative to the first
 OUTPUT = "heat flow (W/m²)"
 K, N, CHAINS, DRAWS = 5, 40, 2, 25
 INFO = {"method": "nuts", "seed": 0, "seconds": 1.0, "interrupted": False}
@@ -30,7 +31,7 @@ def made_up_draws(rng, y, d, chains, draws):
     zero = np.zeros(at)
     return Draw(
         values={"sigma": np.full(at, 0.3)},
-        A=np.eye(d) * rng.uniform(0.2, 0.5, (*at, K, 1, 1)),
+        A=(np.eye(d) + 0.5 * np.tri(d, k=-1)) * rng.uniform(0.2, 0.5, (*at, K, 1, 1)),  # tilted
         b=rng.uniform(0, 1, (*at, K, d)),
         amplitude=amplitude,
         trend=rng.normal(size=(*at, 1)),
@@ -50,7 +51,7 @@ def made_up_draws(rng, y, d, chains, draws):
 def posterior(d, still=()):
     """A Posterior of data with d inputs, some of which have one value."""
     rng = np.random.default_rng(d)
-    x, y = rng.uniform(1, 9, (N, d)), 100 + 20 * rng.normal(size=N)
+    x, y = rng.uniform(1, 9, (N, d)) * np.resize(RANGES, d), 100 + 20 * rng.normal(size=N)
     x[:, list(still)] = 1013.25
     names = (*INPUTS[:d], *(f"input {j}" for j in range(len(INPUTS), d)), OUTPUT)
     spec, scaling = bs.SplatModel(n_splats=K, prior=bs.Ridge()), fit_scaling(x, y)

@@ -20,7 +20,6 @@ def tilted():
     x, y = rng.uniform((1, -300), (9, 500), (made_up.N, 2)), 100 + 20 * rng.normal(size=made_up.N)
     spec, scaling, names = bs.SplatModel(made_up.K, prior=bs.Ridge()), fit_scaling(x, y), ("a", "b", "y")
     drawn = made_up.made_up_draws(rng, scaling.to_standard(y), 2, CHAINS, DRAWS)
-    drawn = drawn._replace(A=np.tril(rng.uniform(0.2, 0.5, (CHAINS, DRAWS, made_up.K, 2, 2))))
     prior = made_up.made_up_draws(rng, scaling.to_standard(y), 2, 1, 60)
     field, stats = NoiseField(np.zeros((0, 2)), 1.0, np.zeros(0)), {"lp": np.zeros((CHAINS, DRAWS))}
     tree = to_datatree(spec, scaling, drawn, prior, stats, x, y, np.arange(made_up.N), names, field)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from dataclasses import fields, is_dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,12 @@ def write(tree: "xr.DataTree", settings: dict[str, Any], path: str | os.PathLike
     marked = tree.copy()
     marked.attrs = {"format": FORMAT, "format_version": VERSION, "settings": json.dumps(settings)}
 
+    # HDF5 may end the process where the disk is full: it writes to memory, and Python to the disk
+    content = BytesIO()
+    marked.to_netcdf(content, engine="h5netcdf")
+
     def put(beside: Path) -> None:
-        marked.to_netcdf(beside, engine="h5netcdf")
+        beside.write_bytes(content.getbuffer())
         seal(beside)
 
     write_whole(Path(path), put)

@@ -186,15 +186,18 @@ def test_a_folder_that_is_not_there_is_named(saved, tmp_path):
         saved[0].save(tmp_path / "nowhere" / "run.nc")
 
 
-def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_old_file(saved, tmp_path, monkeypatch):
+    """HDF5 never sees the disk: where it is full, HDF5 may end the process."""
     path = tmp_path / "run.nc"
     path.write_text("old")
 
-    def fail(*args, **kwargs):
+    def fail(beside, content):
+        with beside.open("wb") as file:
+            file.write(content[:1000])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("xarray.DataTree.to_netcdf", fail)
-    with pytest.raises(bs.BayesplatError, match="No space left"):
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    with pytest.raises(bs.BayesplatError, match="No space left on device; nothing was changed there"):
         saved[0].save(path)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["run.nc"]

@@ -177,7 +177,7 @@ def fit(
     folder = out.with_suffix(".checkpoint")
     if folder.exists():
         note(f"Going on with the work kept in {folder}.")
-    with kept_in(folder):
+    with kept_in(folder, KeyboardInterrupt):
         post = model.sample(x, y, **sample, checkpoint=folder, y_err=y_err)
     finish(post, folder, out)
 
@@ -189,11 +189,11 @@ def note_replaced(out: Path) -> None:
 
 
 @contextmanager
-def kept_in(folder: Path) -> Iterator[None]:
-    """Say at an interrupt before there is anything to write that the work so far is kept."""
+def kept_in(folder: Path, *ends: type[BaseException]) -> Iterator[None]:
+    """Say where it ends in one of these, before a result is written, that the work so far is kept."""
     try:
         yield
-    except KeyboardInterrupt:
+    except ends:
         if folder.exists():
             note(f"The work so far is kept; bayesplat resume {folder} goes on.")
         raise
@@ -201,7 +201,8 @@ def kept_in(folder: Path) -> Iterator[None]:
 
 def finish(post: Posterior, folder: Path, out: Path) -> None:
     """Write a posterior, drop the checkpoint it came from if it is whole, and report."""
-    post.save(out)
+    with kept_in(folder, KeyboardInterrupt, BayesplatError):
+        post.save(out)
     if post.info["interrupted"]:
         note(f"Warning: interrupted: only the draws made so far are kept; bayesplat resume {folder} makes the others.")
     else:

@@ -34,7 +34,7 @@ def resume(
     read_manifest(folder)
     note(f"Going on with the work kept in {folder}.")
     note_replaced(out)
-    with kept_in(folder):
+    with kept_in(folder, KeyboardInterrupt):
         result = resume_run(folder)
     if isinstance(result, PointFit):
         say(result)

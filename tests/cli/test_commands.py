@@ -128,6 +128,26 @@ def test_a_fit_that_was_killed_goes_on(nc, tmp_path, monkeypatch):
         assert not (tmp_path / f"{out}.checkpoint").exists()
 
 
+def test_a_result_that_cannot_be_written_leaves_the_work(tmp_path, monkeypatch):
+    folder = tmp_path / "run.checkpoint"
+    folder.mkdir()
+    (folder / "run.json").touch()
+    monkeypatch.setattr(resume, "resume_run", lambda folder: made_up.posterior(1))
+    monkeypatch.setattr(resume, "read_manifest", lambda folder: None)
+
+    def fail(beside, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    result = run("resume", folder)
+    assert result.exit_code == 2
+    kept, refusal = result.stderr.splitlines()[-2:]
+    assert kept == f"The work so far is kept; bayesplat resume {folder} goes on."
+    assert refusal.startswith(f"Error: Cannot write {tmp_path / 'run.nc'}: No space left on device")
+    assert [entry.name for entry in folder.iterdir()] == ["run.json"]
+    assert not (tmp_path / "run.nc").exists()
+
+
 def test_resume_deletes_the_work_and_nothing_else(tmp_path, monkeypatch):
     """Results never go into the folder that goes, and dots in its name stay."""
     post, folder = made_up.posterior(1), tmp_path / "run_0.5"

@@ -7,6 +7,7 @@ known to whoever recorded it, so that nothing in a file decides what is built fr
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,9 @@ MANIFEST, LOCK = "run.json", "lock"
 DATA, START = "data", "start"
 """Pieces that a run begins with."""
 
+SECONDS = "seconds"
+"""Piece of how long a run has been worked on: kept beside every other one, since a killed process has no last word."""
+
 ANEW, LOST = "delete this file, and what was in it is made anew", "restore it, or begin again in another folder"
 """What to do about a damaged piece, and about one that the run begins with."""
 
@@ -45,6 +49,11 @@ class Journal:
     def folder(self) -> Path | None:
         """Where pieces are kept, if they are."""
         return None
+
+    @property
+    def seconds(self) -> float:
+        """How long processes before this one worked on the run, as far as they have kept anything."""
+        return 0.0
 
     def record(self, name: str, piece: Any) -> None:
         """Keep a piece, a pytree of arrays and numbers, in place of an earlier one of that name."""
@@ -70,14 +79,31 @@ class Folder(Journal):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._seconds: float = 0.0
+        self._began: float | None = None
 
     @property
     def folder(self) -> Path:
         """Where pieces are kept."""
         return self._folder
 
+    @property
+    def seconds(self) -> float:
+        """How long processes before this one worked on the run, as far as they have kept anything."""
+        return self._seconds
+
+    def count(self) -> None:
+        """Count the seconds from now on, beside those that were kept: none in folders from before they were."""
+        kept = self.recall(SECONDS, 0.0)
+        self._seconds, self._began = 0.0 if kept is None else float(kept), time.perf_counter()
+
     def record(self, name: str, piece: Any) -> None:
         """Write a piece; raises BayesplatError, naming the file, where the disk is full or closed to writing."""
+        self._write(name, piece)
+        if self._began is not None:
+            self._write(SECONDS, self._seconds + time.perf_counter() - self._began)
+
+    def _write(self, name: str, piece: Any) -> None:
         arrays = {str(i): _plain(leaf) for i, leaf in enumerate(jax.tree.leaves(piece))}
 
         def write(path: Path) -> None:
@@ -175,6 +201,7 @@ def opened(
             _same_run(journal, settings, pieces, made_by)
         else:
             _begin(journal, settings, pieces, made_by)
+        journal.count()
         yield journal
 
 

@@ -155,7 +155,7 @@ class SplatModel(Specification):
             tree = stacked(tree)
         else:
             tree = with_evidence(tree, drawn.log_evidence - rows.size * np.log(bound.scaling.sd))
-        seconds = time.perf_counter() - began
+        seconds = journal.seconds + time.perf_counter() - began
         info = {"method": method, "seed": seed, "seconds": seconds, **drawn.how, **bound.environment}
         return Posterior(self, bound.scaling, bound.data.names, tree, info)
 

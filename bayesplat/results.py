@@ -71,7 +71,7 @@ class Posterior:
     data: "xr.DataTree"
     """ArviZ DataTree with every group of `GROUPS`; dimensions obs, splat, input, chain, draw."""
     info: Mapping[str, Any]
-    """How the draws were made: method, seed, settings, versions, seconds."""
+    """How the draws were made: method, seed, settings, versions, seconds (of all processes)."""
 
     def predict(self, x_new: object, prob: float = 0.9, kind: str = "function", y_err: object = None) -> Prediction:
         """Posterior mean, sd and equal-tailed interval at new inputs (m, d) or (m,), in the units of y.

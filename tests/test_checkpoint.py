@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import jax
@@ -56,6 +57,19 @@ def test_a_piece_comes_back_as_it_was(tmp_path, piece):
     journal.record("piece", piece._replace(count=6))
     assert journal.recall("piece", piece).count == 6
     assert [path.name for path in tmp_path.iterdir()] == ["piece.npz"]
+
+
+def test_seconds_are_those_of_all_processes(run, monkeypatch):
+    """Two that were killed, each with something kept after 5 seconds; and a folder from before seconds were."""
+    clock = SimpleNamespace(perf_counter=iter([100.0, 105.0, 30.0, 35.0, 0.0]).__next__)
+    monkeypatch.setattr(checkpoint, "time", clock)
+    (run / "seconds.npz").unlink()
+    for earlier in (0.0, 5.0):
+        with opened(run, SETTINGS, DATA, MADE_BY) as journal:
+            assert journal.seconds == earlier
+            journal.record("other", (np.arange(3),))
+    with opened(run, SETTINGS, DATA, MADE_BY) as journal:
+        assert journal.seconds == 10.0
 
 
 def test_a_file_that_a_killed_process_left_is_in_nobodys_way(tmp_path, piece):

@@ -669,7 +669,10 @@ def test_draws_from_a_given_start_can_be_made_anew_but_not_without_it(model, dat
     model.sample(*data, start=fit, checkpoint=folder, **asked)
     for path in folder.glob("mode-*.npz"):
         path.unlink()
-    np.testing.assert_array_equal(bs.resume(folder).data["posterior"]["f"], draws)
+    Folder(folder).record("seconds", 1000.0)
+    again = bs.resume(folder)
+    np.testing.assert_array_equal(again.data["posterior"]["f"], draws)
+    assert again.info["seconds"] > 1000
     (folder / "start.npz").write_bytes(b"")
     with pytest.raises(bs.BayesplatError, match=r"start\.npz is damaged: .*; restore it, or begin again in another"):
         bs.resume(folder)

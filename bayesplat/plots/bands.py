@@ -25,13 +25,17 @@ GRID = 100
 PANELS = 6
 """Most inputs shown."""
 
+STRETCH = 0.05
+"""Share of the axis on which f at a single value is drawn."""
+
 
 def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 0.9), ax: Axes | None = None) -> Figure:
     """Posterior mean and bands of f: against one input, as maps over two, or averaged over the data along each of more.
 
     post: a Posterior. The picture spans `x` (m, d) or (m,), by default the data; `prob` holds the probabilities of
     the bands, all equal-tailed; against one input, the interval of new observations has the largest of them. `ax` is
-    for one input. More inputs show partial dependences, `Posterior.partial_dependence`, of the first six that vary.
+    for one panel. More inputs, and two of which one never varies, show partial dependences,
+    `Posterior.partial_dependence`, of the first six that vary; a single value has a short flat stretch around it.
     Returns the figure. Raises BayesplatError for another object, probability or input.
     """
     post = as_posterior(post)
@@ -39,13 +43,24 @@ def bands(post: object, x: object = None, prob: float | Sequence[float] = (0.5, 
     require(bool(probs), "Expected at least one probability in `prob`, got none.")
     inputs = variable(post, "constant_data", "x").values
     at = inputs if x is None else as_inputs(x, "x", post.names[:-1])
-    one_panel(ax, min(post.n_inputs, PANELS), f"{post.n_inputs} inputs")
+    varying = np.flatnonzero(~constant(inputs))  # of the others the data say nothing but at one value
+    one_panel(ax, min(len(varying), PANELS) or 1, f"{len(varying)} inputs that vary")
     with style.look():
         if post.n_inputs == 1:
             return _curve(post, inputs, at, probs, ax)
-        if post.n_inputs == 2:
+        if post.n_inputs == len(varying) == 2:
             return _maps(post, inputs, at, probs[0])
-        return _partial(post, inputs, at, probs)
+        return _partial(post, inputs, varying, at, probs, ax)
+
+
+def _drawn(
+    at: Float[np.ndarray, " m"], grid: Float[np.ndarray, " g"]
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " p"]]:
+    """Where f is asked, and where that is drawn: the grid, but for a single value a short stretch around it."""
+    if not constant(at[:, None])[0]:
+        return grid, grid
+    # what lies beside it nobody measured: the stretch is flat, there to be seen
+    return at[[0, 0]], at[0] + STRETCH * np.ptp(grid) * np.array([-0.5, 0.5])
 
 
 def _curve(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float], ax: Axes | None) -> Figure:
@@ -59,7 +74,8 @@ def _curve(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[floa
         variable(post, "observed_data", "y").values[inside],
         error=None if error is None else error[inside],
     )
-    _shade(panel, post, grid[:, None], grid, probs)
+    x, along = _drawn(at[:, 0], grid)
+    _shade(panel, post, x[:, None], along, probs)
     panel.set_xlabel(style.wrap(post.names[0], 70))
     panel.set_ylabel(style.wrap(post.names[-1], 40))
     panel.set_xlim(grid[0], grid[-1])
@@ -112,22 +128,29 @@ def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> F
     return figure
 
 
-def _partial(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[float]) -> Figure:
-    varying = np.flatnonzero(~constant(inputs))  # of the others the data say nothing but at one value
+def _partial(
+    post: Posterior,
+    inputs: np.ndarray,
+    varying: np.ndarray,
+    at: np.ndarray,
+    probs: list[float],
+    ax: Axes | None,
+) -> Figure:
     shown = varying[:PANELS] if varying.size else np.arange(1)
     panels = len(shown)
     columns = 2 if panels in (2, 4) else min(panels, 3)
     rows = -(-panels // columns)
-    figure, axes = style.canvas(None, (7.0, 0.9 + 2.2 * rows), rows, columns, sharey=True)
+    figure, axes = style.canvas(ax, (7.0, 0.9 + 2.2 * rows), rows, columns, sharey=True)
     for panel in axes[panels:]:
         panel.set_visible(False)
     for place, (j, panel) in enumerate(zip(shown.tolist(), axes, strict=False)):
         grid = np.linspace(*style.span(at[:, j]), GRID)
-        averages = [post.partial_dependence(j, grid, prob) for prob in probs]
+        values, along = _drawn(at[:, j], grid)
+        averages = [post.partial_dependence(j, values, prob) for prob in probs]
         for f, shade in zip(averages, _shades(probs), strict=True):
             label = f"{percent(f.prob)} band of the average"
-            panel.fill_between(grid, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=label)
-        panel.plot(grid, averages[0].mean, color=style.BLUE, label="posterior mean")
+            panel.fill_between(along, f.lower, f.upper, color=style.BLUE, alpha=shade, lw=0, label=label)
+        panel.plot(along, averages[0].mean, color=style.BLUE, label="posterior mean")
         panel.plot(
             inputs[:, j],
             np.zeros(len(inputs)),
@@ -145,7 +168,12 @@ def _partial(post: Posterior, inputs: np.ndarray, at: np.ndarray, probs: list[fl
         if place % columns == 0:
             panel.set_ylabel(style.wrap(post.names[-1], 26))
     more = f"; {panels} of {post.n_inputs} inputs shown" if panels < post.n_inputs else ""
-    more += ", constant ones left out" if varying.size < post.n_inputs else ""
-    figure.suptitle(f"f along each input, averaged over the others' data{more}", fontsize="medium")
-    style.legend(axes[0], True)
+    left_out = ", constant ones left out" if varying.size else ", all are constant"
+    more += left_out if varying.size < post.n_inputs else ""
+    title = f"f along each input, averaged over the others' data{more}"
+    if ax is None:
+        figure.suptitle(title, fontsize="medium")
+    else:
+        ax.set_title(style.wrap(title, style.letters(ax)))
+    style.legend(axes[0], ax is None)
     return figure

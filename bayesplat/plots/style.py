@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayesplat._checks import expect
+from bayesplat.scaling import constant
 from bayesplat.tables import sliced
 
 BLACK, GREY, PALE = "#000000", "#5F5F5F", "#B8B8B8"
@@ -128,6 +129,10 @@ def along(values: Float[np.ndarray, " m"], data: Float[np.ndarray, " n"], points
 
 
 def span(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
-    """Lowest and highest value, a little apart where they coincide."""
+    """Lowest and highest value, a little apart where they coincide, up to rounding."""
     low, high = float(values.min()), float(values.max())
-    return (low, high) if high > low else (low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0))
+    return (
+        (low, high)
+        if not constant(values[:, None])[0]
+        else (low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0))
+    )

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bayesplat.report.findings import Findings
 from bayesplat.report.markup import Html, paragraph, tag
+from bayesplat.scaling import constant
 from bayesplat.wording import interval, listed
 
 DPI = 140
@@ -56,19 +57,21 @@ def _bands(found: Findings) -> Words:
             "bands hold f at each point with probability 50% and 90%; the dashed lines hold 90% of new observations, "
             "noise included.",
         )
-    if len(inputs) == 2:
+    varying = [name for name, still in zip(inputs, constant(table.x), strict=True) if not still]
+    if len(inputs) == len(varying) == 2:
         return Words(
             "Figure 1",
             f"Two maps over {inputs[0]} and {inputs[1]}, with the places of {seen}: posterior mean, and band width.",
             f"Posterior mean of f for {output} (left) and the width of its 90% band (right) over both inputs. Dots are "
             "the places of the data: where there are none, the band should be wide.",
         )
+    shown = varying[:6] or inputs[:1]  # as `plots.bands` chooses
     return Words(
         "Figure 1",
-        f"f along {listed(inputs)}, each averaged over the other inputs, with bands; {seen}.",
-        f"Partial dependence: f for {output} along each input, averaged over the data's other inputs, with its 50% and "
-        "90% bands. Ticks at the bottom are the data's inputs. Averages show no interactions: at single points f may "
-        "look different.",
+        f"f along {listed(shown)}, averaged over the other inputs, with bands; {seen}.",
+        f"Partial dependence: f for {output} along each input shown, averaged over the data's other inputs, with its "
+        "50% and 90% bands. Ticks at the bottom are the data's inputs. Averages show no interactions: at single points "
+        "f may look different.",
     )
 
 

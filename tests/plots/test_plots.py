@@ -131,8 +131,31 @@ def test_inputs_that_never_vary_are_left_out_and_asking_warns():
         post.partial_dependence(1, [1000.0, 1013.25, 1020.0])
     with pytest.warns(UserWarning, match="1 of 2 values of `at` lie beyond the data"):
         post.partial_dependence(0, [5.0, 50.0])
-    with pytest.warns(UserWarning, match="constant in the fit"):
-        assert len(plots.bands(made_up.posterior(3, still=(0, 1, 2))).axes) == 1
+
+
+@pytest.mark.parametrize(("d", "still"), [(2, (0,)), (2, (1,)), (2, (0, 1)), (3, (0, 1, 2)), (3, (0, 2))])
+def test_the_picture_goes_by_the_inputs_that_vary_and_nobody_is_warned(d, still, recwarn):
+    post = made_up.posterior(d, still)
+    figure = plots.bands(post)
+    (ax,) = figure.axes
+    shown = [j for j in range(d) if j not in still] or [0]
+    assert ax.get_xlabel() == INPUTS[shown[0]]
+    assert figure.get_suptitle().endswith(", constant ones left out" if len(still) < d else ", all are constant")
+    own = Figure().subplots()
+    plots.bands(post, ax=own)
+    assert f"1 of {d} inputs shown" in own.get_title().replace("\n", " ")
+    assert not recwarn.list
+
+
+def test_one_value_of_the_only_input_is_drawn_where_it_is(recwarn):
+    post = made_up.posterior(1, still=(0,))
+    (ax,) = plots.bands(post).axes
+    (mean,) = [line for line in ax.lines if line.get_label() == "posterior mean of f"]
+    np.testing.assert_allclose(mean.get_ydata(), post.predict([1013.25]).mean[0])
+    at, (low, high) = mean.get_xdata(), ax.get_xlim()
+    assert at.mean() == pytest.approx(1013.25)
+    assert 0 < np.ptp(at) < 0.1 * (high - low)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("along", ["weather", 3, -1, 0.5])

@@ -16,7 +16,7 @@ from bayesplat.report import report
 from bayesplat.report.findings import active_fact, find
 from bayesplat.report.markup import Html
 from bayesplat.report.page import CONTENTS, page
-from bayesplat.report.pictures import picture
+from bayesplat.report.pictures import WORDS, picture
 from bayesplat.report.splats import Splats, _along, _row, splat_table, splats
 from tests.made_up import INPUTS, OUTPUT, K, N
 
@@ -193,6 +193,14 @@ def test_a_picture_that_cannot_be_drawn_is_left_out_and_the_page_says_so(monkeyp
     monkeypatch.setattr(plots, "bands", fail)
     words = picture(find(made()), "bands")
     assert words == "<p>Figure 1 is left out: it could not be drawn (RuntimeError: no &lt;ink&gt;).</p>"
+
+
+@pytest.mark.parametrize(("still", "maps"), [((), True), ((0,), False), ((0, 1), False)])
+def test_the_first_figure_is_called_what_it_shows(still, maps):
+    words = WORDS["bands"](find(made(2, still=still)))
+    assert words.alt.startswith("Two maps over") == maps
+    assert words.caption.startswith("Partial dependence") != maps
+    assert maps or f"f along {INPUTS[1 if still == (0,) else 0]}, averaged" in words.alt
 
 
 # ---------------------------------------------------------------- files

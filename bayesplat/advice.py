@@ -11,10 +11,17 @@ from bayesplat.diagnostics.active import ACTIVE
 from bayesplat.priors import FreeLengths
 from bayesplat.regression import SplatModel
 from bayesplat.results import PriorPredictive
-from bayesplat.scaling import constant
+from bayesplat.scaling import constant, spread
 from bayesplat.tables import as_data
 
 NEXT = "Look at draws with plots.prior(advice.prior); if none could be your data, change the prior before you fit."
+
+
+KIND = {True: "sd", False: "root mean square"}
+"""What is the unit of y, with a trend and without."""
+
+FAR = 3.0
+"""Sds from 0 beyond which the mean of y is most of its size."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +48,20 @@ class Advice:
 def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 400, seed: int = 0) -> Advice:
     """Say what a model's prior (by default that of `SplatModel()`) implies for these data, in their units.
 
-    Of y only the mean, the sd and which are missing are used, not its shape: looking at the advice does
-    not use the data twice. Raises BayesplatError for data that cannot be used.
+    Of y only the mean, the sd and which are missing are used, not its shape: looking at the advice does not use the
+    data twice. Raises BayesplatError for data that cannot be used.
     """
     data, model = as_data(x, y), SplatModel() if model is None else model
     expect(model, SplatModel, "`model` to be a SplatModel")
     prior = model.prior_predictive(x, draws, seed, y)
-    sd, inputs, output = float(np.nanstd(data.y)), data.names[:-1], data.names[-1]
+    observed, inputs, output = data.y[~np.isnan(data.y)], data.names[:-1], data.names[-1]
+    sd, centred = spread(observed, float(observed.mean())), model.trend != "none"
     active = prior.contribution > ACTIVE * sd  # a peak counts by the same measure
     rows = {
         f"active splats, of {model.n_splats}": active.sum(1),
         f"sd of f over the data, {output}": prior.f.std(1),
         f"sd of the noise over the data, {output}": np.sqrt(np.square(prior.y - prior.f).mean(1)),
-        f"sd of y over the data, {output}": prior.y.std(1),
+        f"{KIND[centred]} of y over the data, {output}": _sizes(prior.y, centred),
     }
     for j, name in enumerate(inputs):
         lengths = prior.lengths[:, :, j]
@@ -66,7 +74,8 @@ def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 4
     quantiles = {name: [float(np.quantile(values, q)) for q in levels.values()] for name, values in rows.items()}
     table = pd.DataFrame.from_dict(quantiles, orient="index", columns=list(levels))
     dial = not isinstance(model.prior.lengths(model.lengths), FreeLengths)
-    return Advice(table, (_size(table, sd, output), *_widths(table, prior.x, inputs, dial), NEXT), prior)
+    size = _size(observed, rows[f"{KIND[centred]} of y over the data, {output}"], centred)
+    return Advice(table, (size, *_widths(table, prior.x, inputs, dial), NEXT), prior)
 
 
 def _turns(x: Float[np.ndarray, " n"], f: Float[np.ndarray, "s n"], least: float) -> Float[np.ndarray, " s"]:
@@ -78,12 +87,23 @@ def _turns(x: Float[np.ndarray, " n"], f: Float[np.ndarray, "s n"], least: float
     return np.add(ups, downs).astype(float)
 
 
-def _size(table: "pd.DataFrame", sd: float, output: str) -> str:
-    row = table.loc[f"sd of y over the data, {output}"]
-    low, high = float(row["5%"]), float(row["95%"])
-    within = low <= sd <= high
+def _sizes(y: Float[np.ndarray, "s n"], centred: bool) -> Float[np.ndarray, " s"]:
+    """Size of every draw in the way of the model's unit: about its mean, or without a trend about 0."""
+    return y.std(1) if centred else np.sqrt(np.square(y).mean(1))
+
+
+def _size(y: Float[np.ndarray, " n"], expected: Float[np.ndarray, " s"], centred: bool) -> str:
+    """Whether y is as large as the prior expects, and what to change if it is not."""
+    if constant(y[:, None])[0]:
+        return "y is constant: it has no spread to compare with what the prior expects."
+    mean, (low, high) = float(y.mean()), np.quantile(expected, (0.05, 0.95))
+    size = spread(y, mean if centred else 0.0)
+    found = f"Your y has {'an' if centred else 'a'} {KIND[centred]} of {size:.3g}, "
+    if not centred and abs(mean) > FAR * spread(y, mean):
+        return f"{found}most of which is its mean: splats would have to carry that; say trend='constant'."
+    within = low <= size <= high
     return (
-        f"Your y has an sd of {sd:.3g}, {'inside' if within else 'OUTSIDE'} the {low:.3g} to {high:.3g} that the prior "
+        f"{found}{'inside' if within else 'OUTSIDE'} the {low:.3g} to {high:.3g} that the prior "
         f"expects{'' if within else ': change the scale of the amplitude prior'}."
     )
 

@@ -65,6 +65,27 @@ def test_sentences_say_what_to_type(advice):
     assert "inside the" in text
 
 
+@pytest.mark.parametrize("n", [1, 60])
+@pytest.mark.parametrize("trend", ["constant", "none"])
+def test_constant_y_is_said_to_be_so_and_not_compared(n, trend):
+    x, model = np.linspace(0, 9, n), dataclasses.replace(MODEL, trend=trend)
+    first = bs.advise(x, np.full(n, 3.7), model, draws=64)
+    assert first.sentences[0] == "y is constant: it has no spread to compare with what the prior expects."
+    if trend == "constant" and n > 1:  # in the unit that the model takes, as reports after a fit have it
+        assert first.table.loc["active splats, of 6", "5%"] < 6
+
+
+def test_the_size_of_y_is_the_unit_of_the_model(data):
+    x, y = data
+    model = dataclasses.replace(MODEL, trend="none")
+    advice = bs.advise(x, y + 0.5, model, draws=64)
+    assert f"a root mean square of {np.sqrt(np.mean((y + 0.5) ** 2)):.3g}, inside the" in advice.sentences[0]
+    row = advice.table.loc["root mean square of y over the data, heat flow"]
+    np.testing.assert_allclose(row, np.quantile(np.sqrt(np.mean(advice.prior.y**2, 1)), (0.05, 0.5, 0.95)))
+    assert "most of which is its mean" in bs.advise(x, y + 1000, model, draws=8).sentences[0]
+    assert "an sd of" in bs.advise(x, y + 1000, MODEL, draws=8).sentences[0]
+
+
 def test_turns_are_counted_in_the_order_of_x():
     rng = np.random.default_rng(1)
     x = rng.permutation(np.linspace(0, 1, 400))

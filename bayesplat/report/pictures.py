@@ -12,6 +12,9 @@ from bayesplat.wording import interval, listed
 
 DPI = 140
 
+MOST = 6
+"""Inputs that `plots.bands` draws at most."""
+
 
 class Words(NamedTuple):
     """What is said of a picture."""
@@ -49,13 +52,16 @@ def _bands(found: Findings) -> Words:
     table = found.post.table
     seen = f"{found.n} data with {output} from {interval(float(table.y.min()), float(table.y.max()), 3)}"
     if len(inputs) == 1:
-        bars = "" if table.y_err is None else ", with bars of one sd of their known errors"
+        bars, aside = "", ""
+        if table.y_err is not None:
+            bars, aside = ", with bars of one sd of their known errors", ", known errors aside"
         return Words(
             "Figure 1",
-            f"{seen}, against {inputs[0]}, with the posterior mean of f, its bands, and the interval of new data.",
+            f"{seen}, against {inputs[0]}, with the posterior mean of f, its bands, and the interval of new "
+            f"data{aside}.",
             f"{output} against {inputs[0]}. Dots are the data{bars}; the line is the posterior mean of f. The shaded "
             "bands hold f at each point with probability 50% and 90%; the dashed lines hold 90% of new observations, "
-            "noise included.",
+            f"noise included{aside}.",
         )
     varying = [name for name, still in zip(inputs, constant(table.x), strict=True) if not still]
     if len(inputs) == len(varying) == 2:
@@ -65,13 +71,15 @@ def _bands(found: Findings) -> Words:
             f"Posterior mean of f for {output} (left) and the width of its 90% band (right) over both inputs. Dots are "
             "the places of the data: where there are none, the band should be wide.",
         )
-    shown = varying[:6] or inputs[:1]  # as `plots.bands` chooses
+    names = varying[:MOST] or inputs[:1]  # as `plots.bands` chooses
+    drawn, few = listed(names), len(names) < len(inputs)
+    each = f"{len(names)} of {len(inputs)} inputs ({drawn})" if few else "each input"
     return Words(
         "Figure 1",
-        f"f along {listed(shown)}, averaged over the other inputs, with bands; {seen}.",
-        f"Partial dependence: f for {output} along each input shown, averaged over the data's other inputs, with its "
-        "50% and 90% bands. Ticks at the bottom are the data's inputs. Averages show no interactions: at single points "
-        "f may look different.",
+        f"f along {drawn}, averaged over the other inputs, with bands; {seen}.",
+        f"Partial dependence: f for {output} along {each}, averaged over the data's other inputs, with its 50% and "
+        "90% bands. Ticks at the bottom are the data's inputs. Averages show no interactions: at single points f may "
+        "look different.",
     )
 
 

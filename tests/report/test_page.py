@@ -18,7 +18,7 @@ from bayesplat.report.markup import Html
 from bayesplat.report.page import CONTENTS, page
 from bayesplat.report.pictures import WORDS, picture
 from bayesplat.report.splats import Splats, _along, _row, splat_table, splats
-from tests.made_up import INPUTS, OUTPUT, K, N
+from tests.made_up import INPUTS, OUTPUT, K, N, posterior
 
 from .made import CASES, DRAWN, HOSTILE, made
 
@@ -184,6 +184,23 @@ def test_hostile_names_are_text(document, source):
     assert "{y} <b>&amp;" in read.text
     assert "as a function of <script>alert(1)</script>, " in read.text
     assert HOSTILE[2] in "".join(read.inside("h1"))
+
+
+def test_words_name_the_inputs_that_are_drawn():
+    found = find(made())
+    words = WORDS["bands"](found._replace(post=posterior(9, still=(1,))))
+    assert words.alt.startswith("f along depth (km), porosity (%), input 3, input 4, input 5 and input 6, averaged")
+    assert "along 6 of 9 inputs (depth (km), porosity (%), input 3, input 4, input 5 and input 6)" in words.caption
+    assert "along each input" in WORDS["bands"](found._replace(post=posterior(3))).caption
+
+
+def test_intervals_without_known_errors_are_said_to_be_so():
+    found = find(made())
+    assert "errors" not in "".join(WORDS["bands"](found))
+    found.post.data["constant_data"]["y_err"] = ("obs", np.ones(N))
+    words = WORDS["bands"](found)
+    assert words.alt.endswith("interval of new data, known errors aside.")
+    assert words.caption.endswith("90% of new observations, noise included, known errors aside.")
 
 
 def test_a_picture_that_cannot_be_drawn_is_left_out_and_the_page_says_so(monkeypatch):

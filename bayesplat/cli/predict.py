@@ -11,7 +11,7 @@ from bayesplat._checks import require
 from bayesplat._lazy import pd
 from bayesplat.cli.console import note
 from bayesplat.cli.files import cells_together, numbers, read_table, require_columns, require_writable, write_csv
-from bayesplat.posterior.predict import Prediction
+from bayesplat.posterior.predict import Prediction, percent
 from bayesplat.regression import load
 from bayesplat.tables import by_position, taken_in_order
 
@@ -63,7 +63,7 @@ def predict(
     others = frame.drop(columns=names)
     write_csv(pd.concat([frame[names], _results(prediction, list(frame.columns)), others], axis=1), out)
     if out is not None:
-        note(f"{len(frame)} predictions of {post.names[-1]!r} ({WHAT[kind]}, {prob:.3g} intervals) are in {out}.")
+        note(f"{len(frame)} predictions of {post.names[-1]!r} ({WHAT[kind]}, {percent(prob)} intervals) are in {out}.")
 
 
 def _inputs(frame: "pd.DataFrame", names: tuple[str, ...], path: Path) -> list[str]:

@@ -296,10 +296,10 @@ def test_predict_options_and_file(nc, folder, tmp_path):
     noise = table(run("predict", nc, folder / "new.csv", "--kind", "noise"))
     assert (noise["lower"] > 0).all()
     assert (noise["mean"] < wide["sd"]).all()
-    result = run("predict", nc, folder / "new.csv", "--out", tmp_path / "p.csv")
+    result = run("predict", nc, folder / "new.csv", "--out", tmp_path / "p.csv", "--prob", 0.9999)
     assert result.stdout == ""
-    assert "2 predictions of 'y'" in result.stderr
-    assert (tmp_path / "p.csv").read_text() == run("predict", nc, folder / "new.csv").stdout
+    assert "2 predictions of 'y' (values of the function, 99.99% intervals)" in result.stderr
+    assert (tmp_path / "p.csv").read_text() == run("predict", nc, folder / "new.csv", "--prob", 0.9999).stdout
 
 
 def test_predicted_observations_have_known_errors_of_their_own(nc, tmp_path):

@@ -8,7 +8,9 @@ MISSING = {"", "na", "n/a", "nan", "null", "none"}
 
 BOOLEAN = {"true", "false", "yes", "no"}
 
-DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b")
+DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d)")  # a time may follow after a T
+
+CLOCK = re.compile(r"\d{1,2}:\d{2}(?!\d)")
 
 
 def number(cell: str) -> float | None:
@@ -24,14 +26,17 @@ def number(cell: str) -> float | None:
 def advice(cells: list[str], row: int) -> str:
     """What to do about the first cell of text in a column, as the end of a sentence; nothing if there is no telling."""
     cell = cells[row].strip()
-    if number(cell.replace(",", ".")) is not None:
+    if any(number(cell.replace(",", mark)) is not None for mark in (".", "")):
         return "; write decimals with points and thousands without marks"
     if cell.endswith("%") and number(cell[:-1]) is not None:
         return "; delete the % signs"
     if DATE.match(cell):
         return "; write dates as days since the first"
+    if CLOCK.match(cell):
+        return "; write times as hours or seconds since the first"
     if cell.lower() in BOOLEAN:
         return "; write 1 and 0"
-    if row == 0 and len(cells) > 1 and all(number(other) is not None for other in cells[1:]):
+    digits = any(mark.isdigit() for mark in cell)
+    if row == 0 and not digits and len(cells) > 1 and all(number(other) is not None for other in cells[1:]):
         return "; delete the row under the header if it holds units"
     return ""

@@ -18,9 +18,13 @@ def test_missing_cells_are_no_numbers(cell):
 
 ADVICE = {
     "decimal comma": (["0,27", "1,5"], "; write decimals with points"),
-    "thousands": (["1,234.5", "2,000.0"], ""),
+    "thousands": (["1,234.5", "2,000.0"], "; write decimals with points and thousands without marks"),
+    "millions": (["1,234,567"], "; write decimals with points and thousands without marks"),
     "per cent": (["0.02%"], "; delete the % signs"),
     "date": (["2024-03-01 12:00", "2024-03-02"], "; write dates as days since the first"),
+    "ISO time": (["2024-01-01T10:00:00"], "; write dates as days since the first"),
+    "clock time": (["10:00:00", "1.5"], "; write times as hours or seconds since the first"),
+    "a slip": (["3.5x", "1.5"], ""),
     "day first": (["1.3.24"], "; write dates as days since the first"),
     "truth": (["FALSE", "TRUE"], "; write 1 and 0"),
     "units": (["m/s", "1.5", "NA"], "; delete the row under the header if it holds units"),

@@ -24,13 +24,23 @@ COMMAS = "; save it with commas between cells, points in decimals and nothing ab
 
 def read_table(path: Path) -> "pd.DataFrame":
     """All cells of a CSV file with a header, or of a Parquet file, as text. Raises BayesplatError for anything else."""
-    require(path.is_file(), f"Expected a CSV file at {path}, got {'a folder' if path.is_dir() else 'nothing'}.")
-    frame, names = _read_parquet(path) if path.suffix in PARQUET else _read_csv(path)
+    require(path.is_file(), f"Expected a CSV file at {path}, got {_instead(path)}.")
+    frame, names = _read_parquet(path) if path.suffix.lower() in PARQUET else _read_csv(path)
     twice = sorted({name for name in names if name and names.count(name) > 1})
     require(not twice, f"{path} has several columns named {listed(twice)}; give each column a name of its own.")
     frame.columns = [str(name).strip() for name in frame.columns]
+    # pandas gives them names, which others may have of their own
+    frame.attrs["unnamed"] = [column for column, name in zip(frame.columns, names, strict=False) if not name]
     require(len(frame) > 0, f"{path} has a header but no rows of data.")
     return frame
+
+
+def _instead(path: Path) -> str:
+    """What is there that is no file."""
+    if path.is_dir():
+        return "a folder"
+    # it is read twice, which a pipe can not be
+    return "a pipe; save what comes out of it to a file first" if path.exists() else "nothing"
 
 
 def _read_parquet(path: Path) -> "tuple[pd.DataFrame, list[str]]":
@@ -97,8 +107,10 @@ def input_names(frame: "pd.DataFrame", apart: list[str], chosen: str | None, pat
     target = apart[0]
     if chosen is None:
         names = [name for name in frame.columns if name not in apart]
-        unnamed = [name for name in names if name.startswith("Unnamed: ")]
-        require(not unnamed, f"{path} has a column without a name; name it, or choose columns with --inputs a,b.")
+        require(
+            not set(names) & set(frame.attrs["unnamed"]),
+            f"{path} has a column without a name; name it, or choose columns with --inputs a,b.",
+        )
         require(bool(names), f"{path} has no column besides the target {target!r}; expected at least one input.")
         return names
     cells = next(csv.reader([chosen], skipinitialspace=True))  # a name in quotes may hold commas

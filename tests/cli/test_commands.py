@@ -13,7 +13,7 @@ import pytest
 
 import bayesplat as bs
 from bayesplat.cli import compare, demo, fit, predict, report, resume
-from bayesplat.cli.files import read_table
+from bayesplat.cli.files import input_names, read_table
 from bayesplat.posterior.predict import Prediction
 
 from . import run
@@ -203,6 +203,17 @@ def test_columns_of_a_parquet_file_have_names_of_their_own(tmp_path):
     assert "has several columns named 'x'; give each column a name of its own" in result.stderr
 
 
+def test_a_name_that_pandas_gives_may_be_a_columns_own(tmp_path):
+    (tmp_path / "data.csv").write_text("Unnamed: 0,y\n1,2\n")
+    assert input_names(read_table(tmp_path / "data.csv"), ["y"], None, tmp_path) == ["Unnamed: 0"]
+
+
+def test_a_pipe_is_to_be_saved_first(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    result = run("fit", tmp_path / "pipe", "--target", "y", "--out", tmp_path / "run.nc")
+    assert f"a CSV file at {tmp_path / 'pipe'}, got a pipe; save what comes out of it to a file first." in result.stderr
+
+
 def test_an_empty_cell_of_the_only_column_is_no_blank_line(tmp_path):
     (tmp_path / "new.csv").write_text("x\n1\n\n3\n\n")
     assert read_table(tmp_path / "new.csv")["x"].tolist() == ["1", "", "3"]
@@ -216,6 +227,9 @@ def test_parquet_is_read_as_csv_is(tmp_path, monkeypatch):
     pd.DataFrame({"a": [1, 2], "y": [0.1 + 0.2, None]}).to_parquet(tmp_path / "data.parquet")
     result = run("fit", tmp_path / "data.parquet", "--target", "y", "--out", tmp_path / "run.nc")
     assert "[[1.0], [2.0]] [0.30000000000000004, nan]" in result.stderr
+    shutil.copy(tmp_path / "data.parquet", tmp_path / "data.PARQUET")
+    result = run("fit", tmp_path / "data.PARQUET", "--target", "y", "--out", tmp_path / "run.nc")
+    assert "[[1.0], [2.0]]" in result.stderr
     (tmp_path / "data.parquet").write_text("no")
     result = run("fit", tmp_path / "data.parquet", "--target", "y", "--out", tmp_path / "run.nc")
     assert "data.parquet cannot be read as Parquet" in result.stderr

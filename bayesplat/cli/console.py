@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from bayesplat.cli.device import told
+
 STYLES = {"!": "yellow", "Warning:": "yellow", "Error:": "bold red", "Converged": "green", "No sign": "green"}
 """Style of a line by its first characters."""
 
@@ -35,9 +37,10 @@ def one_line_warnings() -> Iterator[None]:
     seen: set[str] = set()
 
     def show(message: Warning | str, *rest: Any, **more: Any) -> None:
-        if str(message) not in seen:
-            seen.add(str(message))
-            note(f"Warning: {message}")
+        words = told(str(message))
+        if words not in seen:
+            seen.add(words)
+            note(f"Warning: {words}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -33,6 +33,14 @@ def use(device: Device) -> None:
         ) from error
 
 
+def told(warning: str) -> str:
+    """A warning as the command says it: of entries that JAX cannot read, one sentence with what to do."""
+    if not warning.startswith("Error reading persistent compilation cache entry"):
+        return warning
+    folder = jax.config.jax_compilation_cache_dir
+    return f"Compiled programs in {folder} cannot be read, and are compiled again every time; delete that folder."
+
+
 def keep_compiled() -> None:
     """Keep all compiled programs between commands, in the folder that JAX was given, if any."""
     if jax.config.jax_compilation_cache_dir is None:

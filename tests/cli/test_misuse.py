@@ -1,5 +1,8 @@
 """Misuse ends with exit code 2 and one sentence on stderr."""
 
+import warnings
+
+import jax
 import pandas as pd
 import pytest
 
@@ -169,6 +172,19 @@ def test_a_result_cut_short_leaves_the_one_before(monkeypatch, tmp_path):
         write_csv(pd.DataFrame({"a": [1.0], "b": [2.0]}), path)
     assert path.read_text("utf-8") == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_programs_that_cannot_be_read_are_to_be_deleted(monkeypatch):
+    def read(path):
+        for program in ("jit_a", "jit_b"):
+            warnings.warn(f"Error reading persistent compilation cache entry for '{program}': E: x", stacklevel=1)
+        raise BayesplatError("Nothing more.")
+
+    monkeypatch.setattr(compare, "load", read)
+    warning, _ = run("compare", "a.nc", "b.nc").stderr.splitlines()
+    folder = jax.config.jax_compilation_cache_dir
+    assert warning.startswith(f"Warning: Compiled programs in {folder} cannot be read")
+    assert warning.endswith("; delete that folder.")
 
 
 def test_interrupt(monkeypatch):

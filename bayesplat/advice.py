@@ -8,10 +8,11 @@ from jaxtyping import Float
 from bayesplat._checks import expect
 from bayesplat._lazy import pd
 from bayesplat.diagnostics.active import ACTIVE
+from bayesplat.model import data_box
 from bayesplat.priors import FreeLengths
 from bayesplat.regression import SplatModel
 from bayesplat.results import PriorPredictive
-from bayesplat.scaling import constant, spread
+from bayesplat.scaling import constant, fit_scaling, spread
 from bayesplat.tables import as_data
 
 NEXT = "Look at draws with plots.prior(advice.prior); if none could be your data, change the prior before you fit."
@@ -110,15 +111,23 @@ def _size(y: Float[np.ndarray, " n"], expected: Float[np.ndarray, " s"], centred
 
 def _widths(table: "pd.DataFrame", x: Float[np.ndarray, "n d"], inputs: tuple[str, ...], dial: bool) -> list[str]:
     """For every input: the shortest features that the prior expects, beside what data so far apart can show."""
-    found, n, varying = [], len(np.unique(x, axis=0)), ~constant(x)
-    for name, extent, varies in zip(inputs, np.ptp(x, axis=0), varying, strict=True):
-        if not varies:
-            continue
+    found, extents, gaps = [], np.ptp(x, axis=0), _gaps(x)
+    for j in np.flatnonzero(~constant(x)):
+        name, extent = inputs[j], extents[j]
         row = table.loc[f"length of a splat (one sd), {name}"]
         expected = (
             f"{name}: splats of length {row['5%']:.3g} to {row['95%']:.3g} are expected, over a range of {extent:.3g} "
-            f"with data about {extent * n ** (-1 / varying.sum()):.2g} apart."
+            f"with data about {extent * gaps[j]:.2g} apart."
         )
         known = f" If you know that features are about L wide, say lengths=Lengths(typical=L / {2 * extent:.3g})."
         found.append(expected + known * dial)
     return found
+
+
+def _gaps(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
+    """How far apart neighbouring data are along each input that varies, in its ranges."""
+    box = np.asarray(fit_scaling(x, np.zeros(len(x))).to_box(x))
+    steps = (np.diff(np.unique(np.round(column, 9))) for column in box.T)
+    # the spacing that the model goes by, but on a grid of several inputs no closer than the values of each
+    spacing = data_box(box, 1.0).spacing
+    return np.array([max(spacing, np.median(step)) if step.size else spacing for step in steps])

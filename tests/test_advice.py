@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 
 import numpy as np
 import pandas as pd
@@ -110,7 +111,17 @@ def test_the_noise_is_that_of_the_draws_where_it_varies(data):
 def test_repeated_inputs_are_no_closer_together():
     x = np.repeat(np.arange(10.0), 20)
     text = str(bs.advise(x, np.random.default_rng(0).normal(size=200), MODEL, draws=8))
-    assert "over a range of 9 with data about 0.9 apart" in text
+    assert "over a range of 9 with data about 1 apart" in text
+
+
+CODES = np.stack(np.meshgrid(np.arange(2.0), np.arange(4.0)), -1).reshape(-1, 2)
+CAMPAIGNS = np.concatenate([0.01 * np.arange(20), 300 + 0.01 * np.arange(20)])
+
+
+@pytest.mark.parametrize(("x", "apart"), [(np.repeat(CODES, 5, 0), ("1", "1")), (CAMPAIGNS, ("0.01",))])
+def test_data_are_as_far_apart_as_neighbours_are(x, apart):
+    text = str(bs.advise(x, np.random.default_rng(0).normal(size=40), MODEL, draws=8))
+    assert tuple(re.findall(r"with data about (\S+) apart", text)) == apart
 
 
 @pytest.mark.parametrize("prior", BASE_PRIORS.values(), ids=BASE_PRIORS)

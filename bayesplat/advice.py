@@ -127,7 +127,7 @@ def _widths(table: "pd.DataFrame", x: Float[np.ndarray, "n d"], inputs: tuple[st
 def _gaps(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " d"]:
     """How far apart neighbouring data are along each input that varies, in its ranges."""
     box = np.asarray(fit_scaling(x, np.zeros(len(x))).to_box(x))
-    steps = (np.diff(np.unique(np.round(column, 9))) for column in box.T)
+    steps = [np.asarray(np.diff(np.unique(np.round(column, 9))), float) for column in box.T]
     # the spacing that the model goes by, but on a grid of several inputs no closer than the values of each
     spacing = data_box(box, 1.0).spacing
     return np.array([max(spacing, np.median(step)) if step.size else spacing for step in steps])

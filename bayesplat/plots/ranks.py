@@ -32,7 +32,9 @@ def ranks(post: object) -> Figure:
     x = variable(post, "constant_data", "x").sel(obs=worst["obs"]).values
     draws = draws.assign(f=worst)
     extent = post.scaling.extent
-    at = ", ".join(f"{name} = {beside(*own, 3)}" for name, *own in zip(post.names, x, extent, strict=False))
+    at = ", ".join(
+        f"{name} = {beside(value, size, 3)}" for name, value, size in zip(post.names, x, extent, strict=False)
+    )
     titles = {"f": f"f at {at}", "sigma": "sigma", "lp": "log density"}
     apart, alone = r_hat(draws), [effective_draws(draws.isel(chain=[c])) for c in range(chains)]
     with style.look():

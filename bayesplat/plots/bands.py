@@ -25,6 +25,9 @@ GRID = 100
 PANELS = 6
 """Most inputs shown."""
 
+ROOM = 0.02
+"""Margin of a map, in its ranges."""
+
 STRETCH = 0.05
 """Share of the axis on which f at a single value is drawn."""
 
@@ -120,8 +123,9 @@ def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> F
         bar.set_label(style.wrap(label, 38))
         bar.set_ticks(MaxNLocator(5).tick_values(float(values.min()), float(values.max()))[1:-1])
         style.dots(panel, inputs[:, 0], inputs[:, 1])
-        panel.set_xlim(first[0], first[-1])
-        panel.set_ylim(second[0], second[-1])
+        # room for whole dots at the edges; of what lies there nothing is said
+        panel.set_xlim(first[0] - ROOM * np.ptp(first), first[-1] + ROOM * np.ptp(first))
+        panel.set_ylim(second[0] - ROOM * np.ptp(second), second[-1] + ROOM * np.ptp(second))
         panel.set_xlabel(style.wrap(post.names[0], 34))
         panel.set_ylabel(style.wrap(post.names[1], 34))
     style.legend(panels[0], True)

@@ -59,11 +59,10 @@ def _prior(ax: Axes, y: np.ndarray, replicates: np.ndarray, name: str) -> None:
     # heavy tails of the prior would otherwise flatten the data into a line
     left, right = np.quantile(replicates, (0.02, 0.98))
     left, right = max(min(left, low), low - 2 * reach), min(max(right, high), high + 2 * reach)
-    levels = (np.arange(len(y)) + 1) / len(y)
     for i, replicate in enumerate(replicates):
         label = "prior draws" if i == 0 else None
-        ax.step(np.sort(replicate), levels, where="post", color=style.PALE, lw=0.6, alpha=0.8, label=label)
-    ax.step(np.sort(y), levels, where="post", color=style.BLACK, lw=1.8, label="data")
+        style.shares(ax, replicate, style.PALE, 0.6, 0.8, label)
+    style.shares(ax, y, style.BLACK, 1.8, 1.0, "data")
     ax.set_xlim(left, right)
     ax.set_ylim(0, 1.25)
     ax.set_yticks(np.linspace(0, 1, 6))

@@ -80,10 +80,9 @@ def _maps(drawn: PriorPredictive, maps: int, ax: Axes | None) -> Figure:
 
 
 def _distributions(ax: Axes, drawn: PriorPredictive) -> None:
-    levels = (np.arange(drawn.x.shape[0]) + 1) / drawn.x.shape[0]
     for i, draw in enumerate(drawn.f[:DRAWS]):
         label = "draws of f over the inputs" if i == 0 else None
-        ax.step(np.sort(draw), levels, where="post", color=style.CYCLE[i % 6], lw=0.8, alpha=0.7, label=label)
+        style.shares(ax, draw, style.CYCLE[i % 6], 0.8, 0.7, label)
     ax.set_xlim(*_reach(drawn.f))
     ax.set_ylim(0, 1)
     ax.set_xlabel(style.wrap(drawn.names[-1], 70))

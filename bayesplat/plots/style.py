@@ -128,6 +128,14 @@ def along(values: Float[np.ndarray, " m"], data: Float[np.ndarray, " n"], points
     return np.union1d(np.linspace(low, high, points), own[(own >= low) & (own <= high)])
 
 
+def shares(
+    ax: Axes, values: Float[np.ndarray, " n"], colour: str, width: float, alpha: float, label: str | None
+) -> None:
+    """The share of values below every point, from 0 on: the first rise is seen, and a single value is a line."""
+    at, levels = np.sort(values)[[0, *range(len(values))]], np.arange(len(values) + 1) / len(values)
+    ax.step(at, levels, where="post", color=colour, lw=width, alpha=alpha, label=label)
+
+
 def span(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """Lowest and highest value, a little apart where they coincide, up to rounding."""
     low, high = float(values.min()), float(values.max())

@@ -33,8 +33,10 @@ def test_maps_are_those_of_the_prediction_and_not_transposed(posterior, monkeypa
     whole = Axes.contourf
     monkeypatch.setattr(Axes, "contourf", contourf)
     post = posterior(2)
-    plots.bands(post, prob=0.8)
+    drawn_on = plots.bands(post, prob=0.8).axes[:2]
     first, second, mean = drawn[0]
+    lows = [ax.get_xlim()[0] - first[0] for ax in drawn_on]
+    assert all(-0.03 * np.ptp(first) < low < 0 for low in lows)  # dots at the edges are whole
     corner = post.predict([[first[-1], second[3]]], 0.8)
     np.testing.assert_allclose(mean[3, -1], corner.mean[0])
     np.testing.assert_allclose(drawn[1][2][3, -1], (corner.upper - corner.lower)[0])
@@ -54,11 +56,28 @@ def test_prior_and_posterior_are_not_exchanged(posterior):
             assert apart.max() < 1e-9
 
 
+def assert_shares(line, values):
+    """A distribution function that begins at 0, and rises at the first value."""
+    np.testing.assert_array_equal(line.get_xdata(), [values.min(), *np.sort(values)])
+    np.testing.assert_allclose(line.get_ydata(), np.linspace(0, 1, len(values) + 1))
+
+
+@pytest.mark.parametrize("n", [1, 20])
+def test_shares_of_prior_draws_begin_at_none(n):
+    rng = np.random.default_rng(0)
+    f = rng.normal(size=(12, n))
+    lengths, contribution = rng.uniform(size=(12, 5, 3)), rng.uniform(size=(12, 5))
+    drawn = PriorPredictive(rng.uniform(size=(n, 3)), f, f, np.full(12, 0.5), lengths, contribution, (*INPUTS, "y"))
+    for line, draw in zip(plots.prior(drawn).axes[0].lines, f, strict=True):
+        assert_shares(line, draw)
+
+
 def test_checks_draw_the_replicates_and_the_pit_that_they_name(posterior):
     post = posterior(1)
     before, after, calibration, _ = plots.checks(post).axes
+    assert_shares(labelled(before.lines, "data"), post.table.y)
     known = {name: flat(post, f"{name}_predictive", "y") for name in ("prior", "posterior")}
-    drawn = labelled(before.lines, "prior draws").get_xdata()
+    drawn = labelled(before.lines, "prior draws").get_xdata()[1:]
     assert np.any(np.all(np.isclose(np.sort(known["prior"]), drawn), axis=1))
     assert not np.any(np.all(np.isclose(np.sort(known["posterior"]), drawn), axis=1))
     grid, density = labelled(after.lines, "posterior draws").get_data()

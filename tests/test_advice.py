@@ -133,12 +133,13 @@ def test_advice_that_is_followed_changes_the_prior(data, prior):
     assert changed == ("Lengths(typical=" in str(before))
 
 
-def test_two_inputs_have_the_shortest_active_splat_of_every_draw_and_data_apart_as_on_a_grid():
+def test_two_inputs_have_the_shortest_active_splat_of_every_draw_and_data_as_far_apart_as_their_grid_is():
     rng = np.random.default_rng(0)
-    x, y = rng.uniform((0, 0), (1, 1000), (64, 2)), rng.normal(size=64)
+    x = np.stack(np.meshgrid(np.linspace(0, 1, 8), np.linspace(0, 1000, 8)), -1).reshape(64, 2)
+    y = rng.normal(size=64)
     advice = bs.advise(x, y, MODEL, draws=64)
     active = advice.prior.contribution > 0.05 * y.std()
     pairs = zip(advice.prior.lengths, active, strict=True)
     shortest = [lengths[on, 1].min() for lengths, on in pairs if on.any()]
     np.testing.assert_allclose(advice.table.loc["shortest active splat, x2"], np.quantile(shortest, (0.05, 0.5, 0.95)))
-    assert f"data about {np.ptp(x[:, 1]) / 8:.2g} apart" in str(advice)
+    assert f"data about {1000 / 7:.2g} apart" in str(advice)

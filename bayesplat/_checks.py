@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 
 OWN = f"{Path(__file__).parent}{os.sep}"
+"""What the paths of this package's files begin with."""
 
 
 class BayesplatError(ValueError):

@@ -17,7 +17,6 @@ from bayesplat.tables import as_data
 
 NEXT = "Look at draws with plots.prior(advice.prior); if none could be your data, change the prior before you fit."
 
-
 KIND = {True: "sd", False: "root mean square"}
 """What is the unit of y, with a trend and without."""
 
@@ -58,11 +57,12 @@ def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 4
     observed, inputs, output = data.y[~np.isnan(data.y)], data.names[:-1], data.names[-1]
     sd, centred = spread(observed, float(observed.mean())), model.trend != "none"
     active = prior.contribution > ACTIVE * sd  # a peak counts by the same measure
+    sizes = prior.y.std(1) if centred else np.sqrt(np.square(prior.y).mean(1))
     rows = {
         f"active splats, of {model.n_splats}": active.sum(1),
         f"sd of f over the data, {output}": prior.f.std(1),
         f"sd of the noise over the data, {output}": np.sqrt(np.square(prior.y - prior.f).mean(1)),
-        f"{KIND[centred]} of y over the data, {output}": _sizes(prior.y, centred),
+        f"{KIND[centred]} of y over the data, {output}": sizes,
     }
     for j, name in enumerate(inputs):
         lengths = prior.lengths[:, :, j]
@@ -75,8 +75,7 @@ def advise(x: object, y: object, model: SplatModel | None = None, draws: int = 4
     quantiles = {name: [float(np.quantile(values, q)) for q in levels.values()] for name, values in rows.items()}
     table = pd.DataFrame.from_dict(quantiles, orient="index", columns=list(levels))
     dial = not isinstance(model.prior.lengths(model.lengths), FreeLengths)
-    size = _size(observed, rows[f"{KIND[centred]} of y over the data, {output}"], centred)
-    return Advice(table, (size, *_widths(table, prior.x, inputs, dial), NEXT), prior)
+    return Advice(table, (_size(observed, sizes, centred), *_widths(table, prior.x, inputs, dial), NEXT), prior)
 
 
 def _turns(x: Float[np.ndarray, " n"], f: Float[np.ndarray, "s n"], least: float) -> Float[np.ndarray, " s"]:
@@ -86,11 +85,6 @@ def _turns(x: Float[np.ndarray, " n"], f: Float[np.ndarray, "s n"], least: float
     along = f[:, np.argsort(x)]
     ups, downs = ([find_peaks(sign * draw, prominence=least)[0].size for draw in along] for sign in (1, -1))
     return np.add(ups, downs).astype(float)
-
-
-def _sizes(y: Float[np.ndarray, "s n"], centred: bool) -> Float[np.ndarray, " s"]:
-    """Size of every draw in the way of the model's unit: about its mean, or without a trend about 0."""
-    return y.std(1) if centred else np.sqrt(np.square(y).mean(1))
 
 
 def _size(y: Float[np.ndarray, " n"], expected: Float[np.ndarray, " s"], centred: bool) -> str:

@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float, Int
 
 from bayesplat._checks import expect, fraction, integer, require
 from bayesplat._lazy import pd
-from bayesplat.posterior.predict import percent
 from bayesplat.progress import display
 from bayesplat.regression import SplatModel
 from bayesplat.results import Posterior
 from bayesplat.tables import Table, as_data
+from bayesplat.wording import percent
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from bayesplat._checks import fraction, one_of, require, warn
 from bayesplat.devices import inference
 from bayesplat.diagnostics.pool import counts, spread
 from bayesplat.posterior import predict as predictions
-from bayesplat.posterior.predict import Component, Prediction, percent
+from bayesplat.posterior.predict import Component, Prediction
 from bayesplat.scaling import Scaling, in_reach
 from bayesplat.tables import Table, as_errors, as_inputs, as_output
+from bayesplat.wording import percent
 
 
 class Predictor(NamedTuple):

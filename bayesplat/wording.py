@@ -29,6 +29,11 @@ def beside(value: float, scale: float, digits: int = 2) -> str:
     return f"{round(value, decimals) + 0.0:.{max(decimals, 0)}f}"  # + 0.0: no minus zero
 
 
+def percent(prob: float) -> str:
+    """A probability: 90%, 97.5%."""
+    return f"{100 * prob:.4g}%"
+
+
 def interval(low: float, high: float, digits: int = 2) -> str:
     """Both ends, to so many digits of the width."""
     return " to ".join(beside(end, high - low, digits) for end in (low, high))

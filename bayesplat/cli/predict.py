@@ -11,9 +11,10 @@ from bayesplat._checks import require
 from bayesplat._lazy import pd
 from bayesplat.cli.console import note
 from bayesplat.cli.files import cells_together, numbers, read_table, require_columns, require_writable, write_csv
-from bayesplat.posterior.predict import Prediction, percent
+from bayesplat.posterior.predict import Prediction
 from bayesplat.regression import load
 from bayesplat.tables import by_position, taken_in_order
+from bayesplat.wording import percent
 
 EXAMPLE = "bayesplat predict run.nc new.csv --prob 0.9 --out predictions.csv"
 

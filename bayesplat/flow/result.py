@@ -72,9 +72,11 @@ class PointFit:
     @property
     def _residual(self) -> Float[np.ndarray, " n"]:
         """What f leaves of the observed y; nothing where there is no noise, and all that is left is approximation."""
-        x = self._fitted
-        left = self.y[~np.isnan(self.y)] - np.asarray(self.predict(x))
-        return left if self.sigma > NOISE_FREE * self.scaling.sd else np.zeros(len(x))
+        observed = ~np.isnan(self.y)
+        error = 0.0 if self.y_err is None else float(np.median(self.y_err[observed]))
+        if max(self.sigma, error) < NOISE_FREE * self.scaling.sd:
+            return np.zeros(observed.sum())
+        return self.y[observed] - np.asarray(self.predict(self._fitted))
 
     @property
     def energy(self) -> float:

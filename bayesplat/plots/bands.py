@@ -11,10 +11,10 @@ from matplotlib.ticker import MaxNLocator
 from bayesplat._checks import fraction, require
 from bayesplat.plots import style
 from bayesplat.plots.inputs import as_posterior, one_panel, variable
-from bayesplat.posterior.predict import percent
 from bayesplat.results import Posterior
 from bayesplat.scaling import constant
 from bayesplat.tables import as_inputs
+from bayesplat.wording import percent
 
 POINTS = 200
 """Points of a curve."""
@@ -132,6 +132,11 @@ def _maps(post: Posterior, inputs: np.ndarray, at: np.ndarray, prob: float) -> F
     return figure
 
 
+def averaged(varying: np.ndarray) -> list[int]:
+    """The inputs whose partial dependences are drawn, of those that vary; the first where none does."""
+    return varying[:PANELS].tolist() or [0]
+
+
 def _partial(
     post: Posterior,
     inputs: np.ndarray,
@@ -140,14 +145,14 @@ def _partial(
     probs: list[float],
     ax: Axes | None,
 ) -> Figure:
-    shown = varying[:PANELS] if varying.size else np.arange(1)
+    shown = averaged(varying)
     panels = len(shown)
     columns = 2 if panels in (2, 4) else min(panels, 3)
     rows = -(-panels // columns)
     figure, axes = style.canvas(ax, (7.0, 0.9 + 2.2 * rows), rows, columns, sharey=True)
     for panel in axes[panels:]:
         panel.set_visible(False)
-    for place, (j, panel) in enumerate(zip(shown.tolist(), axes, strict=False)):
+    for place, (j, panel) in enumerate(zip(shown, axes, strict=False)):
         grid = np.linspace(*style.span(at[:, j]), GRID)
         values, along = _drawn(at[:, j], grid)
         averages = [post.partial_dependence(j, values, prob) for prob in probs]

@@ -139,8 +139,6 @@ def shares(
 def span(values: Float[np.ndarray, " n"]) -> tuple[float, float]:
     """Lowest and highest value, a little apart where they coincide, up to rounding."""
     low, high = float(values.min()), float(values.max())
-    return (
-        (low, high)
-        if not constant(values[:, None])[0]
-        else (low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0))
-    )
+    if constant(values[:, None])[0]:
+        return low - 0.5 * max(abs(low), 1.0), high + 0.5 * max(abs(high), 1.0)
+    return low, high

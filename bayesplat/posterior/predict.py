@@ -14,6 +14,7 @@ from bayesplat._typing import AnyArray, Sites
 from bayesplat.likelihoods import NoiseField, Normal
 from bayesplat.specification import Geometry, Specification, features
 from bayesplat.tables import evenly, frame_like, sliced
+from bayesplat.wording import percent
 
 PAIRS = 2**22
 """Values of f (draws x rows) held at a time."""
@@ -37,11 +38,6 @@ class Component(NamedTuple):
     spec: Specification
     sample: Sample
     field: NoiseField
-
-
-def percent(prob: float) -> str:
-    """A probability in words: 90%, 97.5%."""
-    return f"{100 * prob:.4g}%"
 
 
 class Prediction(NamedTuple):

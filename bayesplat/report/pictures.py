@@ -5,15 +5,14 @@ import struct
 from io import BytesIO
 from typing import NamedTuple
 
+import numpy as np
+
 from bayesplat.report.findings import Findings
 from bayesplat.report.markup import Html, paragraph, tag
 from bayesplat.scaling import constant
 from bayesplat.wording import interval, listed
 
 DPI = 140
-
-MOST = 6
-"""Inputs that `plots.bands` draws at most."""
 
 
 class Words(NamedTuple):
@@ -63,7 +62,7 @@ def _bands(found: Findings) -> Words:
             "bands hold f at each point with probability 50% and 90%; the dashed lines hold 90% of new observations, "
             f"noise included{aside}.",
         )
-    varying = [name for name, still in zip(inputs, constant(table.x), strict=True) if not still]
+    varying = np.flatnonzero(~constant(table.x))
     if len(inputs) == len(varying) == 2:
         return Words(
             "Figure 1",
@@ -71,7 +70,10 @@ def _bands(found: Findings) -> Words:
             f"Posterior mean of f for {output} (left) and the width of its 90% band (right) over both inputs. Dots are "
             "the places of the data: where there are none, the band should be wide.",
         )
-    names = varying[:MOST] or inputs[:1]  # as `plots.bands` chooses
+    # matplotlib is only paid for by those who draw
+    from bayesplat.plots.bands import averaged
+
+    names = [inputs[j] for j in averaged(varying)]
     drawn, few = listed(names), len(names) < len(inputs)
     each = f"{len(names)} of {len(inputs)} inputs ({drawn})" if few else "each input"
     return Words(

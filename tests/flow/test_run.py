@@ -617,6 +617,12 @@ def test_point_fit_speaks_the_users_units(flows, fit):
         fit.predict(np.zeros((3, 2)))
 
 
+def test_known_errors_are_noise_too_where_residuals_are_judged(fit):
+    quiet = dataclasses.replace(fit, sigma=0.0)
+    assert not quiet._residual.any()
+    assert dataclasses.replace(quiet, y_err=np.full(fit.y.shape, 0.1))._residual.any()
+
+
 def test_a_sound_fit_has_nothing_to_report(fit):
     found = fit.report()
     assert found.ok

@@ -21,7 +21,19 @@ from bayesplat.flow import reaction, start, transport
 from bayesplat.flow.certificate import ROWS
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import packed, picked, resized
-from bayesplat.flow.step import BIRTH, CLEARING, SLIDE, Settings, State, advance, certify, excursion, fill
+from bayesplat.flow.step import (
+    BIRTH,
+    CLEARING,
+    SLIDE,
+    SWARM,
+    Settings,
+    State,
+    advance,
+    certify,
+    excursion,
+    fill,
+    swarm,
+)
 from bayesplat.flow.turn import BUDGET_SPENT, Standing, Turn, due
 from bayesplat.prefetch import Cores, Series
 
@@ -38,6 +50,10 @@ SPARE = 4
 
 DEAR = 10**7
 """Products of a transport step, n (coordinates)^2, from which dead splats cost a fit more than compiling for fewer."""
+
+
+JOURNEYS = {CLEARING: excursion, SWARM: swarm}
+"""Moves that are made of others."""
 
 
 class Run(NamedTuple):
@@ -196,8 +212,8 @@ class Descent:
         key, certificate = jax.random.fold_in(self.key, turn.number), np.nan
         if turn.move == BIRTH:
             certificate = float(self._gains(turn.state)[0].max())
-        if turn.move == CLEARING:
-            new = excursion(self.energy, self.settings, turn.state, key, interrupted)
+        if turn.move in JOURNEYS:
+            new = JOURNEYS[turn.move](self.energy, self.settings, turn.state, key, interrupted)
         else:
             new = advance(self.energy, self.settings, turn.state, turn.move, key, self.settings.steps)
         return Outcome(turn.move, jax.block_until_ready(new), certificate)

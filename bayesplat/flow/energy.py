@@ -28,6 +28,7 @@ class Energy(eqx.Module):
     problem: Problem
     log_typical: Float[AnyArray, ""]  # log amplitude scale before anything is known
     slack: Float[AnyArray, ""]  # sd of its prior
+    copies: Float[AnyArray, ""]  # times that every datum counts: 1, but in a swarm
 
     # ---------------------------------------------------------------- what an energy defines
 
@@ -73,6 +74,10 @@ class Energy(eqx.Module):
 
     # ---------------------------------------------------------------- what follows
 
+    def repeated(self, copies: Float[AnyArray, ""] | float) -> "Energy":
+        """The same energy as if every datum had been measured so many times (data cloning, lele2007)."""
+        return replace(self, copies=jnp.asarray(copies, self.problem.x.dtype))
+
     def of(self, mother: Mother) -> "Energy":
         """The same energy for candidates that all have one mother."""
         problem = replace(self.problem, spec=replace(self.problem.spec, mother=mother))
@@ -89,8 +94,13 @@ class Energy(eqx.Module):
     def density(
         self, at: Geometry, position: Position, live: Bool[AnyArray, " k"]
     ) -> tuple[Float[AnyArray, ""], Factor]:
-        """Log density of the data, amplitudes integrated out, and what the data say of these."""
-        return self.problem.density(at, jnp.where(live, self.scale(position), 0.0), self.data_sd(position))
+        """Log density of the data, amplitudes integrated out, and what the data say of these.
+
+        All copies of a datum together are one with a smaller sd, but for their own volume in y.
+        """
+        sd = self.data_sd(position)
+        value, factor = self.problem.density(at, jnp.where(live, self.scale(position), 0.0), sd)
+        return value - (self.copies - 1) * collapsed.log_volume(sd, self.problem.observed), factor
 
     def residual(self, position: Position, live: Bool[AnyArray, " k"]) -> Float[AnyArray, " n_plus_r"]:
         """Residuals and amplitudes in their sds: half their sum of squares is the energy's data term."""
@@ -133,10 +143,10 @@ class Energy(eqx.Module):
         return jax.tree.map(lambda leaf: jnp.asarray(leaf, problem.x.dtype), position)
 
 
-def neutral(problem: Problem) -> tuple[Problem, AnyArray, AnyArray]:
+def neutral(problem: Problem) -> tuple[Problem, AnyArray, AnyArray, AnyArray]:
     """What every energy of a problem is made of: the prior only by its typical scale and what it keeps in the flow."""
     prior = problem.spec.prior
     plain = replace(problem, spec=replace(problem.spec, prior=prior.in_flow))
     dtype = problem.x.dtype  # no weak types: all priors must run the same compiled flow
     log_typical = jnp.asarray(jnp.log(jnp.asarray(prior.typical(problem.context))), dtype)
-    return plain, log_typical, jnp.asarray(prior.slack, dtype)
+    return plain, log_typical, jnp.asarray(prior.slack, dtype), jnp.ones((), dtype)

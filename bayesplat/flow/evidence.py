@@ -47,8 +47,8 @@ class NegLogEvidence(Energy):
         return jnp.exp(position.log_tau)
 
     def data_sd(self, position: Position) -> Float[AnyArray, " n"]:
-        """Noise sd of every datum."""
-        return self.problem.data_sd(self.noise(position))
+        """Noise sd of every datum, all its copies together."""
+        return self.problem.data_sd(self.noise(position)) / jnp.sqrt(self.copies)
 
     def spread(self, system: Collapsed, k: int) -> Float[AnyArray, "k k"]:
         """Posterior covariance of the amplitudes."""

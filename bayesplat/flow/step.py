@@ -21,11 +21,15 @@ from bayesplat.flow.position import Position
 REBIRTH, BIRTH, DEATH, SPLIT, MERGE = ("death", "birth"), ("birth",), ("death",), ("split",), ("merge",)
 CLEARING = ("clearing",)
 SLIDE = ("slide",)
+SWARM = ("swarm",)
 CYCLE = (REBIRTH, SLIDE, CLEARING, BIRTH, SLIDE, CLEARING, DEATH, CLEARING) * 2 + (SPLIT, MERGE)
 """Moves tried in turn once nothing more can be dropped; slides only where splats have edges."""
 
 FEWEST = {DEATH: 2, REBIRTH: 1, SPLIT: 1, MERGE: 2, CLEARING: 3}
 """Live splats that a move needs, where it needs any."""
+
+LONE, SWARMS, COPIES = 2, (12, 24), 2.0
+"""Swarms come while fewer splats live, after so many refusals in a row, and see every datum so many times."""
 
 STALLED = 8
 """A clearing costs much: it waits until so many moves have gained next to nothing."""
@@ -112,15 +116,47 @@ def excursion(
             return None
         anywhere = there._replace(energy=nothing)
         there = advance(energy, settings, anywhere, BIRTH, one, settings.short_steps)
-    for one in jax.random.split(dead, births):
-        if interrupted():
-            return None
-        fewer = advance(energy, settings, there, DEATH, one, settings.short_steps)
-        if not float(fewer.energy) < float(there.energy):
-            break
-        there = fewer
+    there = _thinned(energy, settings, there, jax.random.split(dead, births), interrupted)
+    if there is None:
+        return None
     there = advance(energy, settings, there, (), dead, settings.steps)
     return there if float(there.energy) < float(state.energy) else state
+
+
+def swarm(
+    energy: Energy, settings: Settings, state: State, key: Key, interrupted: Callable[[], bool] = lambda: False
+) -> State | None:
+    """Splats in all slots, thinned out while every datum counts twice and again while once; kept if clearly lower.
+
+    Where several splats must stand before the noise is seen to be small and any of them pays, as in a wave with few
+    data to a crest, births one at a time are refused. Among data that count twice they pay, and once they stand they
+    hold each other up. None if interrupted.
+    """
+    born, dead, warmth = jax.random.split(key, 3)
+    room = min(energy.problem.spec.n_splats, settings.room)
+    there = State(energy.start(room), np.zeros(room, bool), np.full_like(state.energy, np.inf))
+    there = fill(energy.repeated(COPIES), there, born, jax.random.uniform(warmth, (), energy.problem.x.dtype))
+    for seen in (energy.repeated(COPIES), energy):
+        there = there._replace(energy=np.full_like(state.energy, np.inf))
+        there = advance(seen, settings, there, (), dead, settings.first_steps)
+        there = _thinned(seen, settings, there, jax.random.split(dead, room), interrupted)
+        if there is None:
+            return None
+    return there if float(there.energy) < float(state.energy) - energy.standstill else state
+
+
+def _thinned(
+    energy: Energy, settings: Settings, state: State, keys: Key, interrupted: Callable[[], bool]
+) -> State | None:
+    """Deaths while they lower the energy; None if interrupted."""
+    for key in keys:
+        if interrupted():
+            return None
+        fewer = advance(energy, settings, state, DEATH, key, settings.short_steps)
+        if not float(fewer.energy) < float(state.energy):
+            break
+        state = fewer
+    return state
 
 
 @eqx.filter_jit

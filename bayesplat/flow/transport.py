@@ -229,12 +229,12 @@ def _along_memory(*blocks: Float[AnyArray, "n k"]) -> Float[AnyArray, "c n"]:
 
 
 def _noise_step(energy: Energy, position: Position, gradient: Sites, damping: Float[AnyArray, ""]) -> Sites:
-    """How the noise's coordinates change: -(H + damping diag H)^-1 gradient, H = 2 J^T J + I, J = d log sd.
+    """How the noise's coordinates change: -(H + damping diag H)^-1 gradient, H = 2 c J^T J + I, J = d log sd.
 
-    That is their Fisher information and a unit prior. A mixing weight has its own datum, so all of them are eliminated
-    first, O(n m^2) for m coordinates that data share.
+    That is their Fisher information from c copies of the data and a unit prior. A mixing weight has its own datum, so
+    all of them are eliminated first, O(n m^2) for m coordinates that data share.
     """
-    observed = energy.problem.observed
+    observed, information = energy.problem.observed, 2 * energy.copies
     own = {name: value for name, value in position.noise.items() if name == "mixing"}
     rest = {name: value for name, value in position.noise.items() if name not in own}
     shared, unflatten = ravel_pytree(rest)
@@ -244,11 +244,11 @@ def _noise_step(energy: Energy, position: Position, gradient: Sites, damping: Fl
         return observed * jnp.log(energy.data_sd(position._replace(noise=unflatten(shared) | own)))
 
     J = jax.jacfwd(log_sd)(shared, own)
-    matrix = _damped(2 * J.T @ J + jnp.eye(shared.size, dtype=shared.dtype), damping)
+    matrix = _damped(information * J.T @ J + jnp.eye(shared.size, dtype=shared.dtype), damping)
     if not own:
         return unflatten(-cho_solve(cho_factor(matrix), along))
     slope = jax.jvp(lambda own: log_sd(shared, own), (own,), (jax.tree.map(jnp.ones_like, own),))[1]
-    cross, weight = 2 * slope[:, None] * J, (1 + damping) * (2 * slope**2 + 1)
+    cross, weight = information * slope[:, None] * J, (1 + damping) * (information * slope**2 + 1)
     left = along - cross.T @ (gradient["mixing"] / weight)
     change = -cho_solve(cho_factor(matrix - cross.T @ (cross / weight[:, None])), left)
     return unflatten(change) | {"mixing": -(gradient["mixing"] + cross @ change) / weight}

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayesplat.flow.energy import Energy
-from bayesplat.flow.step import BIRTH, CLEARING, CYCLE, DEATH, FEWEST, SLIDE, SPLIT, STALLED, State
+from bayesplat.flow.step import BIRTH, CLEARING, CYCLE, DEATH, FEWEST, LONE, SLIDE, SPLIT, STALLED, SWARM, SWARMS, State
 
 BUDGET_SPENT = "the budget of moves is spent; fit again with `start=` this fit if the energy was still falling"
 
@@ -51,6 +51,8 @@ class Turn(NamedTuple):
 def due(energy: Energy, state: State, at: Standing) -> Turn:
     """The move of this turn, or the next one that there are splats and slots for."""
     live = int(np.sum(state.live))
+    if live < LONE and at.refused in SWARMS and energy.standstill > 0:
+        return Turn(state, SWARM, len(at.history))
     crowded = live == state.live.size
     able = [m for m in CYCLE if live >= FEWEST.get(m, 0) and not (crowded and m in (BIRTH, SPLIT))]
     able = able if energy.problem.spec.mother.edged else [m for m in able if m != SLIDE]

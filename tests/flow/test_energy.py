@@ -8,7 +8,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from bayesplat.devices import inference
-from bayesplat.flow import evidence, reaction
+from bayesplat.flow import evidence, reaction, transport
 from bayesplat.flow.evidence import log_seen, neg_log_evidence
 from bayesplat.flow.joint import neg_log_joint, squared_error
 from bayesplat.flow.position import Particles, geometry, particles
@@ -341,6 +341,40 @@ def test_a_flank_on_one_datum_raises_no_tall_splat_in_the_gap(flank, monkeypatch
     step, height = best_beside(*flank)
     assert step > 1
     assert height > 3
+
+
+# ---------------------------------------------------------------- data that count twice
+
+
+def tiled(energy):
+    """The same energy of a table that holds every row twice."""
+    return jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]) if leaf.shape[:1] == (N,) else leaf, energy)
+
+
+def wider(splats):
+    """Splats that all data see."""
+    return splats._replace(excess=splats.excess + 1.0)
+
+
+@eqx.filter_jit
+def seen_by(energy, position, other):
+    """Everything that the flow asks of an energy, at a position and on the way to another."""
+    value, gradient = jax.value_and_grad(lambda at: energy.value(at, LIVE))(position)
+    system, at = energy.system(position, LIVE), geometry(energy.problem, position)
+    gain, worth = energy.gain(system, position, wider(CANDIDATES)), energy.worth(system, position)
+    noise = transport._noise_step(energy, position, gradient.noise, jnp.asarray(0.3))
+    rise = energy.value(other, LIVE) - value
+    return rise, gradient, gain, worth[LIVE], transport.curvature(energy, at, system, LIVE), noise
+
+
+@pytest.mark.parametrize("kind", ["evidence", "joint"])
+def test_data_that_count_twice_are_a_table_that_holds_them_twice(made, position, kind):
+    """But for splats that data hardly see: how many see them is asked of the table as it is."""
+    position = wider(position)
+    energy, other = made[kind], position._replace(noise={"sigma": position.noise["sigma"] - 0.5})
+    once, doubled, table = (seen_by(e, position, other) for e in (energy, energy.repeated(2), tiled(energy)))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), doubled, table)
+    assert not np.isclose(once[0], table[0], rtol=1e-3)
 
 
 # ---------------------------------------------------------------- what the energies are made of

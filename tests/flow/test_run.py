@@ -438,6 +438,43 @@ def test_clearings_have_their_turn_once_single_moves_gain_next_to_nothing(flows,
     assert turns(flows, 2, stalled) == SINGLE  # of two splats, single moves leave any explanation
 
 
+@pytest.mark.parametrize("live", [0, 1, 2])
+def test_swarms_have_their_turn_where_hardly_a_splat_lives_and_much_is_refused(flows, float64, live):
+    def when(energy):
+        at = Standing([9.0] * 40, [live] * 40, [0.0] * 40, dropping=False)
+        return [i for i in range(36) if due(energy, state, at._replace(refused=i)).move == step.SWARM]
+
+    state = State(flows.runs[0].state.position, np.arange(K) < live, np.zeros(()))
+    assert when(flows.first) == (list(step.SWARMS) if live < 2 else [])
+    assert when(squared_error(flows.first.problem)) == []  # where a splat costs nothing
+
+
+@pytest.fixture(scope="module")
+def wave():
+    """A wave with seven data to a crest: only together do splats pay."""
+    return energy_of(np.sin(30 * X[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=N))
+
+
+def test_a_start_left_without_splats_finds_a_wave_by_a_swarm(wave, monkeypatch):
+    def ends():
+        with inference():
+            done = run.run_flow(wave, jax.random.key(0), 2, SETTINGS._replace(trial=40, patience=20))
+        return [(int(end.state.live.sum()), round(float(end.state.energy))) for end in done]
+
+    assert ends() == [(6, 51), (6, 51)]
+    monkeypatch.setattr(turn, "SWARMS", ())
+    assert ends() == [(6, 51), (0, 61)]
+
+
+def test_a_swarm_that_gains_less_than_a_nat_never_was(wave, float64):
+    empty = State(wave.start(K), np.zeros(K, bool), np.asarray(62.0))
+    key = jax.random.key(3)
+    found = step.swarm(wave, SETTINGS, empty, key)
+    assert found.live.sum() > 3
+    almost = empty._replace(energy=found.energy + 0.9)
+    assert step.swarm(wave, SETTINGS, almost, key) is almost
+
+
 @pytest.fixture(scope="module")
 def end(flows):
     """The end of a run, as the flow holds it."""
@@ -491,13 +528,16 @@ class Stop(threading.Event):
 
 
 @pytest.mark.parametrize("after", [0, 2])
-def test_an_excursion_cut_short_is_as_if_not_begun(flows, end, monkeypatch, float64, after):
+@pytest.mark.parametrize(("live", "move"), [(4, step.CLEARING), (0, step.SWARM)], ids=["excursion", "swarm"])
+def test_an_excursion_or_swarm_cut_short_is_as_if_not_begun(flows, end, monkeypatch, float64, live, move, after):
     monkeypatch.setattr(prefetch, "cores", lambda: 1)
-    start = descent.Descent(flows.first, SETTINGS, jax.random.key(0), 0.0, Cores())
-    start.state = State(end.position, np.arange(K) < 4, np.zeros(()))
-    past = step.STALLED + 1
-    start.at = Standing([9.0] * past, [4] * past, [0.0] * past, dropping=False, trial=past)
-    monkeypatch.setattr(turn, "CYCLE", (step.CLEARING,))
+    start = descent.Descent(flows.first, SETTINGS._replace(patience=99), jax.random.key(0), 0.0, Cores())
+    start.state = State(end.position, np.arange(K) < live, np.zeros(()))
+    past, refused = step.STALLED + 1, step.SWARMS[0]
+    start.at = Standing([9.0] * past, [live] * past, [0.0] * past, refused=refused, dropping=False, trial=past)
+    if live:
+        monkeypatch.setattr(turn, "CYCLE", (step.CLEARING,))
+    assert due(flows.first, start.state, start.at).move == move
     before, stop = copy.deepcopy(start.at), Stop(after)
     with start.cores.series(lambda move, obsolete: start._outcome(move, stop.is_set)) as series:
         start._move(series, 9, threading.Event())

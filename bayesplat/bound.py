@@ -13,7 +13,7 @@ from bayesplat.likelihoods import NoiseField
 from bayesplat.model import Problem, bind
 from bayesplat.scaling import Scaling, constant, fit_scaling, rounding
 from bayesplat.specification import Specification
-from bayesplat.tables import Data, as_data, as_inputs, codes
+from bayesplat.tables import Data, as_data, as_inputs, codes, strays
 from bayesplat.threads import cores
 
 LARGE = 1.5
@@ -92,7 +92,7 @@ def _warn(data: Data, rows: np.ndarray, scaling: Scaling, spec: Specification) -
         f"{spec.n_splats} splats for {n} data: the prior decides much of the fit; look at prior_predictive.": n
         < spec.n_splats,
     }
-    for message in [*_codes(data), *(message for message, holds in odd.items() if holds)]:
+    for message in [*_codes(data), *_strays(data), *(message for message, holds in odd.items() if holds)]:
         warn(message)
 
 
@@ -104,6 +104,16 @@ def _codes(data: Data) -> list[str]:
         f"for what is missing, {remedy}, or it is fitted as a number."
         for name, column, remedy in zip(data.names, [*data.x.T, data.y], remedies, strict=True)
         for code, times in codes(column).items()
+    ]
+
+
+def _strays(data: Data) -> list[str]:
+    """What to say of single values far from all else."""
+    ends = [*["they all sit in one corner; leave its row out"] * data.x.shape[1], "it decides the scale; make it NaN"]
+    return [
+        f"{name} holds {value:g}, {away:.0f} times the range of all other values away from them: {end} if it is a slip."
+        for name, column, end in zip(data.names, [*data.x.T, data.y], ends, strict=True)
+        for value, away in strays(column).items()
     ]
 
 

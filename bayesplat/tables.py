@@ -180,6 +180,22 @@ def codes(values: Float[np.ndarray, " n"]) -> dict[float, int]:
     return dict(zip(found[far].tolist(), times[far].tolist(), strict=True))
 
 
+STRAY, STRAYS, CROWD = 10, 3, 10
+"""Ranges of all others that a stray value is away from them, at least; most of them; data for each."""
+
+
+def strays(values: Float[np.ndarray, " n"]) -> dict[float, float]:
+    """The few values that lie far from all others, and how far, in ranges of these; codes and NaN are left aside."""
+    seen = values[~np.isnan(values) & ~np.isin(values, list(codes(values)))]
+    outwards = seen[np.argsort(np.abs(seen - np.median(seen)))] if seen.size else seen
+    for count in range(min(STRAYS, seen.size // CROWD), 0, -1):
+        crowd, found = outwards[:-count], np.unique(outwards[-count:])
+        away = np.maximum(found - crowd.max(), crowd.min() - found)
+        if 0 < STRAY * np.ptp(crowd) < away.min():
+            return dict(zip(found.tolist(), (away / np.ptp(crowd)).tolist(), strict=True))
+    return {}
+
+
 def sliced(n: int, most: int) -> Int[np.ndarray, " m"]:
     """Numbers of at most `most` of n rows, one by chance from each of as many slices: data may come in turns."""
     if n <= most:

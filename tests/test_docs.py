@@ -28,7 +28,7 @@ REPORTS = {
     "diagnostics/overfitting.py": (),
     "diagnostics/sensitivity.py": ("notes",),
     "compare.py": ("_verdict", "_sketches"),
-    "bound.py": ("_warn", "_codes"),
+    "bound.py": ("_warn", "_codes", "_strays"),
     "scaling.py": ("in_reach",),
     "predictor.py": ("_ask_for_errors", "_ask_for_draws"),
     "regression.py": ("_apart",),

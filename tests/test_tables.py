@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from bayesplat._checks import BayesplatError
-from bayesplat.tables import as_data, as_inputs, as_output, codes, evenly, frame_like, sliced
+from bayesplat.tables import as_data, as_inputs, as_output, codes, evenly, frame_like, sliced, strays
 
 ONE = np.array([0.5, 1.5, 2.5])
 TWO = np.column_stack([ONE, -ONE])
@@ -246,6 +246,26 @@ def test_names_come_from_frames_and_series(x, y, names):
 )
 def test_codes_for_what_is_missing_are_told_from_data(values, found):
     assert codes(np.array(values)) == found
+
+
+CROWD = np.linspace(-1.0, 1.0, 30)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (np.r_[CROWD, 31.0], {31.0: 15.0}),
+        (np.r_[CROWD, 31.0, np.nan, -9999.0], {31.0: 15.0}),  # a code has a sentence of its own
+        (np.r_[-31.0, CROWD, 41.0, 41.0], {-31.0: 15.0, 41.0: 20.0}),
+        (np.r_[CROWD, 20.9], {}),  # not so far
+        (np.r_[CROWD, [40.0] * 4], {}),  # not so few
+        (np.r_[CROWD[:8], 1e6], {}),  # no crowd
+        (np.r_[np.zeros(30), 1.0], {}),  # all others are one: no measure of far
+        (np.full(30, np.nan), {}),
+    ],
+)
+def test_strays_are_few_and_far_from_all_others(values, found):
+    assert strays(np.asarray(values)) == pytest.approx(found)
 
 
 def test_a_flat_point_is_refused_by_the_shape_it_has():

@@ -108,12 +108,12 @@ def _codes(data: Data) -> list[str]:
 
 
 def _strays(data: Data) -> list[str]:
-    """What to say of single values far from all else."""
-    ends = [*["they all sit in one corner; leave its row out"] * data.x.shape[1], "it decides the scale; make it NaN"]
+    """What to say of single values of y far from all else; inputs may lie as they like."""
+    name = data.names[-1]
     return [
-        f"{name} holds {value:g}, {away:.0f} times the range of all other values away from them: {end} if it is a slip."
-        for name, column, end in zip(data.names, [*data.x.T, data.y], ends, strict=True)
-        for value, away in strays(column).items()
+        f"{name} holds {value:g}, {away:.0f} times the range of all other values away from them: it decides the scale; "
+        "make it NaN if it is a slip."
+        for value, away in strays(data.y).items()
     ]
 
 

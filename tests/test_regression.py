@@ -567,7 +567,6 @@ ODD = {
     "a code for missing y": (X, np.r_[Y[:-2], -999.0, -999.0], "y holds -999 2 times, far .*: if .* make it NaN"),
     "a code for a missing x": (np.r_[X[:-1], 9999.0], Y, "x holds 9999 once, far .*: if .* leave its rows out"),
     "a slip in y": (X, np.r_[Y[:-1], 1e6], r"y holds 1e\+06, .* it decides the scale; make it NaN"),
-    "a slip in x": (np.r_[X[:-1], 1e6], Y, r"x holds 1e\+06, .* in one corner; leave its row out"),
     "y among the inputs": (Y, Y, "Input x equal to y"),
     "constant y": (X, np.ones(12), "y is constant"),
     "one datum": (X[:1], Y[:1], "3 splats for 1 data"),

@@ -99,9 +99,15 @@ class Folder(Journal):
 
     def record(self, name: str, piece: Any) -> None:
         """Write a piece; raises BayesplatError, naming the file, where the disk is full or closed to writing."""
-        self._write(name, piece)
-        if self._began is not None:
+        if self._began is None:
+            self._write(name, piece)  # the run has not begun
+            return
+        try:
+            self._write(name, piece)
             self._write(SECONDS, self._seconds + time.perf_counter() - self._began)
+        except BayesplatError as error:
+            way_on = f"Once it can be, bayesplat.resume({str(self.folder)!r}) goes on from what was kept before."
+            raise BayesplatError(f"{error} {way_on}") from error
 
     def _write(self, name: str, piece: Any) -> None:
         arrays = {str(i): _plain(leaf) for i, leaf in enumerate(jax.tree.leaves(piece))}

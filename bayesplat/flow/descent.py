@@ -16,7 +16,6 @@ import numpy as np
 
 from bayesplat._typing import Key
 from bayesplat.checkpoint import NO_JOURNAL, Journal
-from bayesplat.devices import jit_once
 from bayesplat.flow import reaction, start, transport
 from bayesplat.flow.certificate import ROWS
 from bayesplat.flow.energy import Energy
@@ -30,6 +29,7 @@ from bayesplat.flow.step import (
     State,
     advance,
     certify,
+    empty,
     excursion,
     fill,
     swarm,
@@ -77,7 +77,6 @@ class Run(NamedTuple):
 
 
 _masses = eqx.filter_jit(reaction.exact)
-_nothing = jit_once(lambda energy, room: energy.start(room))
 _begin = {name: eqx.filter_jit(getattr(start, name)) for name in ("grid", "random")}
 
 
@@ -161,11 +160,11 @@ class Descent:
             self._pack()
             return self.state
         room = min(self.k, self.settings.room)
-        nothing = np.asarray(np.inf, self.energy.problem.x.dtype)
+        nothing = empty(self.energy, room)
         if self.settings.begin == "greedy":
-            return self._filled(State(_nothing(self.energy, room), np.zeros(room, bool), nothing))
+            return self._filled(nothing)
         place = _begin[self.settings.begin](self.energy, room, self._next_key())
-        state = State(place, np.ones(room, bool), nothing)
+        state = nothing._replace(position=place, live=np.ones(room, bool))
         return advance(self.energy, self.settings, state, (), self._next_key(), self.settings.first_steps)
 
     def _moves(self, series: Series[Turn, Outcome], rounds: int, stop: Event) -> str:
@@ -240,7 +239,7 @@ class Descent:
         return self._try(self._filled(wide))
 
     def _filled(self, state: State) -> State:
-        filled = fill(self.energy, state, self._next_key(), jnp.asarray(self.temperature))
+        filled = fill(self.energy, state, self._next_key(), self.temperature)
         return advance(self.energy, self.settings, filled, self._edges, self._next_key(), self.settings.first_steps)
 
     def _gains(self, state: State, worst: bool = False) -> tuple[np.ndarray, np.ndarray]:

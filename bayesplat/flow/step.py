@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from bayesplat._typing import AnyArray, Key
+from bayesplat.devices import jit_once
 from bayesplat.flow import birth_death, slide, start, transport
 from bayesplat.flow.certificate import Candidates, certificate, random_rows, worst_rows
 from bayesplat.flow.energy import Energy
@@ -134,8 +135,7 @@ def swarm(
     """
     born, dead, warmth = jax.random.split(key, 3)
     room = min(energy.problem.spec.n_splats, settings.room)
-    there = State(energy.start(room), np.zeros(room, bool), np.full_like(state.energy, np.inf))
-    there = fill(energy.repeated(COPIES), there, born, jax.random.uniform(warmth, (), energy.problem.x.dtype))
+    there = fill(energy.repeated(COPIES), empty(energy, room), born, float(jax.random.uniform(warmth)))
     for seen in (energy.repeated(COPIES), energy):
         there = there._replace(energy=np.full_like(state.energy, np.inf))
         there = advance(seen, settings, there, (), dead, settings.first_steps)
@@ -168,8 +168,20 @@ def _transport(
     return jax.tree.map(lambda new, old: jnp.where(better, new, old), State(moved, live, value), state)
 
 
-@eqx.filter_jit
-def fill(energy: Energy, state: State, key: Key, temperature: Float[AnyArray, ""]) -> State:
+def empty(energy: Energy, room: int) -> State:
+    """Room for splats, and none of them alive."""
+    return State(_nothing(energy, room), np.zeros(room, bool), np.asarray(np.inf, energy.problem.x.dtype))
+
+
+_nothing = jit_once(lambda energy, room: energy.start(room))
+
+
+def fill(energy: Energy, state: State, key: Key, temperature: float) -> State:
     """Births into all free slots; the energy is left for the transport to say."""
+    return _fill(energy, state, key, np.asarray(temperature))
+
+
+@eqx.filter_jit
+def _fill(energy: Energy, state: State, key: Key, temperature: Float[AnyArray, ""]) -> State:
     position, live = start.greedy(energy, state.position, state.live, key, temperature)
     return State(position, live, jnp.full_like(state.energy, jnp.inf))

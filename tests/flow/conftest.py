@@ -11,7 +11,7 @@ from bayesplat.flow import run
 from bayesplat.flow.evidence import NegLogEvidence
 from tests.flow.bumps import SETTINGS, bumps, energy_of
 
-PIECES = ("fill", "_transport", "certificate", "birth", "death", "clearing", "split", "merge", "exact")
+PIECES = ("_fill", "_transport", "certificate", "birth", "death", "clearing", "split", "merge", "exact")
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import threading
+from collections import Counter
 from types import SimpleNamespace
 
 import jax
@@ -159,7 +160,7 @@ def test_squared_error_takes_the_noise_for_structure_where_splats_are_to_spare()
 
 def test_every_piece_is_compiled_once_for_data_of_one_shape(flows):
     first, second = flows.compiled
-    assert {"fill", "_transport", "certificate", "death", "exact"} <= set(first)
+    assert {"_fill", "_transport", "certificate", "death", "exact"} <= set(first)
     assert set(first.values()) == {1}
     assert not set(second) & set(first)
 
@@ -464,6 +465,12 @@ def test_a_start_left_without_splats_finds_a_wave_by_a_swarm(wave, monkeypatch):
     assert ends() == [(6, 51), (6, 51)]
     monkeypatch.setattr(turn, "SWARMS", ())
     assert ends() == [(6, 51), (0, 61)]
+
+
+def test_a_swarm_compiles_nothing_of_its_own(wave, flows, compiled, float64):
+    before, done = Counter(compiled), flows.runs[0].state
+    step.swarm(wave, SETTINGS, State(done.position, np.zeros(K, bool), done.energy), jax.random.key(0))
+    assert not compiled - before
 
 
 def test_a_swarm_that_gains_less_than_a_nat_never_was(wave, float64):

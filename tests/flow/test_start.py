@@ -87,7 +87,7 @@ def test_splats_with_a_cusp_are_born_where_they_can_move():
         peaks = np.exp(-np.abs(X - np.array([0.21, 0.47, 0.78])) / 0.04) @ np.array([1.0, -0.8, 0.9])
         energy = energy_of(peaks + NOISE * np.random.default_rng(seed).normal(size=N), mother=Laplace())
         key, nothing = jax.random.key(seed), step.State(energy.start(K), np.zeros(K, bool), np.asarray(np.inf))
-        born = step.fill(energy, nothing, key, jnp.asarray(0.0))
+        born = step.fill(energy, nothing, key, 0.0)
         nearest = X[np.argmin(np.abs(np.asarray(born.position.centre) - X.T), axis=1)]
         on_data = born._replace(position=born.position._replace(centre=jnp.asarray(nearest)))
         # what falls while particles are held says nothing of these

@@ -20,20 +20,7 @@ from bayesplat.flow import reaction, start, transport
 from bayesplat.flow.certificate import ROWS
 from bayesplat.flow.energy import Energy
 from bayesplat.flow.position import packed, picked, resized
-from bayesplat.flow.step import (
-    BIRTH,
-    CLEARING,
-    SLIDE,
-    SWARM,
-    Settings,
-    State,
-    advance,
-    certify,
-    empty,
-    excursion,
-    fill,
-    swarm,
-)
+from bayesplat.flow.step import BIRTH, JOURNEYS, SLIDE, Settings, State, advance, certify, empty, fill
 from bayesplat.flow.turn import BUDGET_SPENT, Standing, Turn, due
 from bayesplat.prefetch import Cores, Series
 
@@ -50,10 +37,6 @@ SPARE = 4
 
 DEAR = 10**7
 """Products of a transport step, n (coordinates)^2, from which dead splats cost a fit more than compiling for fewer."""
-
-
-JOURNEYS = {CLEARING: excursion, SWARM: swarm}
-"""Moves that are made of others."""
 
 
 class Run(NamedTuple):

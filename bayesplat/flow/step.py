@@ -145,6 +145,10 @@ def swarm(
     return there if float(there.energy) < float(state.energy) - energy.standstill else state
 
 
+JOURNEYS = {CLEARING: excursion, SWARM: swarm}
+"""Moves that are made of others, each with a transport of its own."""
+
+
 def _thinned(
     energy: Energy, settings: Settings, state: State, keys: Key, interrupted: Callable[[], bool]
 ) -> State | None:

@@ -452,7 +452,7 @@ def test_swarms_have_their_turn_where_hardly_a_splat_lives_and_much_is_refused(f
 
 @pytest.fixture(scope="module")
 def wave():
-    """A wave with seven data to a crest: only together do splats pay."""
+    """A wave with eight data to a crest: only together do splats pay."""
     return energy_of(np.sin(30 * X[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=N))
 
 

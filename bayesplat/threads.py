@@ -38,6 +38,10 @@ class _Narrow:
 
 _narrow = _Narrow()
 
+filtering = threading.Lock()
+"""Held around what sets filters of warnings for a while, as ArviZ does for every effective number of draws: filters
+belong to the whole process, and of two threads that set and restore them at once one would leave its own behind."""
+
 
 def cores() -> int:
     """How many cores this process may use."""

@@ -11,6 +11,7 @@ from bayesplat.diagnostics.evidence import Evidence, evidence
 from bayesplat.diagnostics.loo import FEWEST
 from bayesplat.diagnostics.pool import chain_weights
 from bayesplat.tables import sliced
+from bayesplat.threads import filtering
 
 APART_REMEDY = {
     "crowded": "raise `n_splats`, since chains mix through spare splats",
@@ -150,7 +151,8 @@ def effective_draws(draws: "xr.Dataset", kind: str = "bulk") -> "xr.Dataset":
     """Effective number of draws of every variable, in the "bulk" or in the "tail" (vehtari2021)."""
     from arviz_stats.sampling_diagnostics import ess
 
-    return ess(draws, method=kind)
+    with filtering:
+        return ess(draws, method=kind)
 
 
 def judged(tree: "xr.DataTree") -> "xr.Dataset":

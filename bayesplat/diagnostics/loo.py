@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from bayesplat._lazy import xr
 from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.pool import chain_weights
+from bayesplat.threads import filtering
 
 LEAST_WEIGHT = 0.01
 """Chains of less weight have no say in whether a score can be trusted."""
@@ -123,5 +124,6 @@ def _relative_efficiency(log_density: "xr.DataArray") -> float:
     from arviz_stats.sampling_diagnostics import ess
 
     chains, draws = log_density.sizes["chain"], log_density.sizes["draw"]
-    effective = ess(xr.Dataset({"y": np.exp(log_density - log_density.max())}), method="mean")["y"]
+    with filtering:
+        effective = ess(xr.Dataset({"y": np.exp(log_density - log_density.max())}), method="mean")["y"]
     return float(np.clip(np.nanmean(effective) / (chains * draws), 1e-3, 1.0))

@@ -1,10 +1,5 @@
 """How much f and sigma move when the prior, or the likelihood, counts a little more or less (kallioinen2024)."""
 
-import contextlib
-import io
-import threading
-import warnings
-
 import numpy as np
 
 from bayesplat._lazy import pd, xr
@@ -12,9 +7,13 @@ from bayesplat.diagnostics.convert import group
 from bayesplat.diagnostics.loo import FEWEST, distinct
 from bayesplat.diagnostics.pool import pooled
 from bayesplat.tables import sliced
+from bayesplat.threads import filtering
 
 LIMIT = 0.05
 """kallioinen2024: below it, a change of the prior would not be noticed."""
+
+ALPHAS = (0.99, 1.01)
+"""Powers of a density whose posteriors are compared: the derivative at one, by finite differences."""
 
 DESIGN = 25
 """Most design points at which f is judged."""
@@ -30,9 +29,6 @@ BLOCKS = {
 UNSCALED = ("amplitude", "trend", "mixing")
 """Sites that are not scaled: coefficients follow from the sites above them, and scaling both would count a prior twice;
 mixing weights make noise heavy-tailed, and the likelihood integrates over them."""
-
-_library = threading.Lock()
-"""Held while the library prints its advice into nowhere: standard output and warnings belong to the whole process."""
 
 ADVICE = {
     "v": "the prior on amplitudes: set its dial on purpose, and compare priors with `compare`",
@@ -54,11 +50,11 @@ def sensitivity(tree: "xr.DataTree") -> "pd.DataFrame":
         total = sum(
             (log_prior[name].values for name in names if name in log_prior), np.zeros(log_prior.sizes["sample"])
         )
-        rows[block] = _psense(judged, "log_prior", total)
+        rows[block] = _psense(judged, total)
     each = pooled(tree, "log_likelihood")["y"]
     # NumPy's sums and means: xarray's set filters of warnings, which belong to the whole process, on every call
     total = each.values.sum(each.get_axis_num("obs"))
-    return pd.DataFrame({**rows, "likelihood": _psense(judged, "log_likelihood", total)}).T
+    return pd.DataFrame({**rows, "likelihood": _psense(judged, total)}).T
 
 
 def notes(table: "pd.DataFrame") -> tuple[str, ...]:
@@ -72,25 +68,26 @@ def notes(table: "pd.DataFrame") -> tuple[str, ...]:
 
 
 def _judged(tree: "xr.DataTree") -> dict[str, np.ndarray]:
-    """Draws of f at a few design points and of sigma, as one chain."""
+    """Draws (., 1, s) of f at a few design points and of sigma, as one chain."""
     posterior = pooled(tree, "posterior")
     n = group(tree, "posterior").sizes["obs"]
     design = sliced(n, DESIGN)
-    return {"f": posterior["f"].isel(obs=design).values[None], "sigma": posterior["sigma"].values[None]}
+    return {"f": posterior["f"].isel(obs=design).values.T[:, None], "sigma": posterior["sigma"].values[None, None]}
 
 
-def _psense(judged: dict[str, np.ndarray], name: str, log_density: np.ndarray) -> dict[str, float]:
+def _psense(judged: dict[str, np.ndarray], log_density: np.ndarray) -> dict[str, float]:
     """Sensitivity of what is judged to one log density (draws,)."""
-    import arviz_base
-    from arviz_stats.psense import psense
+    from arviz_stats.base.array import array_stats
 
     if log_density.size < FEWEST:
-        return {"f": np.nan, "sigma": np.nan}
+        return dict.fromkeys(judged, np.nan)
     if np.ptp(log_density) < 1e-9:
-        return {"f": 0.0, "sigma": 0.0}
-    tree = arviz_base.from_dict({"posterior": judged, name: {"y": distinct(log_density)[None]}})
-    # the library prints its advice, which is for single parameters
-    with _library, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        found = psense(tree, group=name.removeprefix("log_"))
-    return {key: float(np.mean(found[key].values)) for key in judged}
+        return dict.fromkeys(judged, 0.0)
+    # not the library's `psense` of a tree, which goes through pandas and xarray, with filters of warnings of their own
+    with filtering, np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        log_weights = [array_stats.power_scale_lw(distinct(log_density), alpha=alpha) for alpha in ALPHAS]  # pyright: ignore[reportArgumentType]
+        lower, upper = np.exp(log_weights)[:, None]  # of one chain, as what is judged
+        return {
+            key: float(np.mean([array_stats.power_scale_sense(one, lower, upper, *ALPHAS) for one in draws]))
+            for key, draws in judged.items()
+        }

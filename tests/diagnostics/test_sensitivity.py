@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from arviz_stats import psense
 from diagnostics.trees import CHAINS, DRAWS, alone, fit_groups, tree_of
 from scipy import stats
 
 from bayesplat import Normal, SplatModel, StudentT
 from bayesplat.devices import inference
 from bayesplat.diagnostics.overfitting import overfitting
-from bayesplat.diagnostics.sensitivity import BLOCKS, LIMIT, UNSCALED, _judged, sensitivity
+from bayesplat.diagnostics.sensitivity import BLOCKS, LIMIT, UNSCALED, _judged, _psense, sensitivity
 from tests.tables import BASE_PRIORS
 
 AT = (CHAINS, DRAWS)
@@ -108,14 +109,25 @@ def threads_take_turns_often():
 
 @pytest.mark.usefixtures("threads_take_turns_often")
 def test_threads_that_judge_at_once_leave_output_and_warnings_alone():
+    """Filters belong to the whole process: one thread that sets and restores them undoes what another one has set."""
     tree = conjugate(0.0, 1.0, 1.0, "tau")
-    sensitivity(tree)  # the library, when it is loaded, adds filters of its own
+    judged, log_density = _judged(tree), tree["log_likelihood"]["y"].values.reshape(-1)
+    _psense(judged, log_density)  # the library, when it is loaded, adds filters of its own
     out, filters = sys.stdout, list(warnings.filters)
     with ThreadPoolExecutor(4) as pool:
-        tables = list(pool.map(sensitivity, [tree] * 12))
+        found = list(pool.map(_psense, [judged] * 12, [log_density] * 12))
     assert sys.stdout is out
     assert warnings.filters == filters
-    assert all(table.equals(tables[0]) for table in tables)
+    assert all(each == found[0] for each in found)
+
+
+def test_one_block_counts_as_in_the_library():
+    tree = conjugate(0.5, 2.0, 1.0, "tau")
+    table = sensitivity(tree)
+    for group, row in (("prior", "v"), ("likelihood", "likelihood")):
+        oracle = psense(tree, var_names=["f", "sigma"], group=group)
+        for name in ("f", "sigma"):
+            np.testing.assert_allclose(table.loc[row, name], oracle[name].mean(), rtol=1e-4)
 
 
 def test_the_report_gives_advice_for_the_block_that_matters():

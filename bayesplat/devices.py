@@ -7,7 +7,9 @@ from pathlib import Path
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
+from bayesplat._checks import require
 from bayesplat._typing import Device
 
 GPU_PAIRS = 10**7
@@ -39,6 +41,15 @@ def inference(device: Device | None = None) -> Iterator[None]:
     """Float64 on `device` (default: the CPU) inside this block and on this thread only."""
     with jax.enable_x64(True), jax.default_device(device or _cpu()):
         yield
+
+
+def require_eager(what: str) -> None:
+    """Raise BayesplatError inside of a function that JAX compiles, where no number is known yet."""
+    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    require(
+        not traced,
+        f"Expected `{what}` to be called outside of jax.jit, as it compiles its own parts; got a call inside.",
+    )
 
 
 def jit_once[F: Callable[..., object]](function: F) -> F:

@@ -14,7 +14,7 @@ from bayesplat._checks import fraction, integer, one_of, positive_int, require, 
 from bayesplat._typing import Key, Sites
 from bayesplat.bound import Bound, bind_table, unit_outputs
 from bayesplat.checkpoint import NO_JOURNAL, Journal, opened
-from bayesplat.devices import inference
+from bayesplat.devices import inference, require_eager
 from bayesplat.diagnostics.convert import load_reports, to_datatree
 from bayesplat.diagnostics.evidence import with_evidence
 from bayesplat.diagnostics.stacking import stacked
@@ -67,6 +67,7 @@ class SplatModel(Specification):
         folder to keep the work in, for `resume` or the same call to go on from. Raises BayesplatError for data that
         cannot be fitted.
         """
+        require_eager("fit")
         bound = bind_table(self, x, y, y_err)
         if start is not None:
             _same_problem(start, bound)
@@ -106,6 +107,7 @@ class SplatModel(Specification):
         call, goes on from there after the process was killed, to the same draws. Raises BayesplatError for data or
         settings that cannot be used, and for a folder that cannot be used or holds another run.
         """
+        require_eager("sample")
         one_of("method", method, (*METHODS, "auto"))
         one_of("guide", guide, svi.GUIDES)
         chains, warmup = positive_int("chains", chains), positive_int("warmup", warmup)

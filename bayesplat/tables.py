@@ -111,6 +111,9 @@ def identical(old: Sequence[np.ndarray | None], new: Sequence[np.ndarray | None]
 def _as_float(array: object, name: str) -> np.ndarray:
     lazy = is_a(array, "polars", "LazyFrame")
     require(not lazy, f"Expected numbers in `{name}`, got a LazyFrame; call its collect() first.")
+    traced = is_a(array, "jax.core", "Tracer")
+    hint = "call this outside of them; inside, the measure of a point fit (`fit.measure`) can be evaluated."
+    require(not traced, f"Expected numbers in `{name}`, got a value that JAX traces in jit, grad or vmap; {hint}")
     if is_a(array, "xarray", "Dataset"):
         # without its other coordinates, which are no data
         array = array.reset_coords(drop=True).to_dataframe()[[*array.data_vars]]  # pyright: ignore[reportAttributeAccessIssue]

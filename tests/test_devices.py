@@ -6,8 +6,10 @@ import threading
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import pytest
 
-from bayesplat import devices
+from bayesplat import BayesplatError, SplatModel, devices
 
 
 def test_inference_is_in_float64_inside_the_block_only():
@@ -33,6 +35,13 @@ def test_an_error_inside_the_block_leaves_it():
     except ValueError:
         pass
     assert jnp.ones(1).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("call", ["fit", "sample"])
+def test_what_compiles_its_own_parts_is_refused_inside_jit(call):
+    x = np.linspace(0.0, 1.0, 10)
+    with pytest.raises(BayesplatError, match=f"Expected `{call}` to be called outside of jax.jit"):
+        jax.jit(lambda scale: scale * getattr(SplatModel(2), call)(x, x**2).predict(x))(1.0)
 
 
 def test_small_problems_stay_on_the_cpu(monkeypatch):

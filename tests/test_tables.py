@@ -1,5 +1,6 @@
 """What users may hand in, and every refusal in its words."""
 
+import jax
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -122,6 +123,14 @@ def refusal(call):
 def test_odd_inputs_are_refused(name):
     given, expected = REFUSED_INPUTS[name]
     assert expected in refusal(lambda: as_inputs(given))
+
+
+@pytest.mark.parametrize("transform", [jax.jit, jax.grad, jax.vmap])
+def test_what_jax_traces_is_refused(transform):
+    said = refusal(lambda: transform(lambda x: as_inputs(x).sum())(np.ones(()) if transform is jax.grad else ONE))
+    assert (
+        "Expected numbers in `x`, got a value that JAX traces in jit, grad or vmap; call this outside of them" in said
+    )
 
 
 @pytest.mark.parametrize("name", REFUSED_OUTPUTS)

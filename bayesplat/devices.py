@@ -8,6 +8,7 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from bayesplat._checks import require
 from bayesplat._typing import Device
@@ -45,10 +46,9 @@ def inference(device: Device | None = None) -> Iterator[None]:
 
 def require_eager(what: str) -> None:
     """Raise BayesplatError inside of a function that JAX compiles, where no number is known yet."""
-    traced = isinstance(jnp.zeros(()), jax.core.Tracer)
+    traced = isinstance(jnp.zeros(()), Tracer)
     require(
-        not traced,
-        f"Expected `{what}` to be called outside of jax.jit, as it compiles its own parts; got a call inside.",
+        not traced, f"Expected `{what}` to be called outside of jax.jit: it compiles parts of its own; call it before."
     )
 
 

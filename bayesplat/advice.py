@@ -99,7 +99,7 @@ def _size(y: Float[np.ndarray, " n"], expected: Float[np.ndarray, " s"], centred
     within = low <= size <= high
     return (
         f"{found}{'inside' if within else 'OUTSIDE'} the {low:.3g} to {high:.3g} that the prior "
-        f"expects{'' if within else ': change the scale of the amplitude prior'}."
+        f"expects{'' if within else ': give the prior on amplitudes, or the noise, another scale'}."
     )
 
 

@@ -95,8 +95,9 @@ def kfold(
 
     `folds` is their number (drawn at random by `seed`, as equal in size as can be) or a label for every datum, such as
     the site or the day it comes from: then whole sites are left out. `y_err` (n,) or a number: known sds of the
-    measurements of y. `sampling` goes to `SplatModel.sample`. Ctrl-C keeps the folds that are done. Raises
-    BayesplatError for fewer than two folds, or a fold without the others' data.
+    measurements of y. `progress` is that of `SplatModel.fit`, and `sampling` goes to `SplatModel.sample`. Ctrl-C keeps
+    the folds that are done. Raises BayesplatError for folds that are fewer than two, do not match the data or have no
+    y, and for a `checkpoint`.
     """
     expect(model, SplatModel, "`model` to be a SplatModel")
     fraction("prob", prob)

@@ -1,8 +1,9 @@
-"""Progress on a terminal: stage, how far, time left, and the number that matters; silent when piped."""
+"""Progress on a terminal or in a notebook: stage, how far, time left, the number that matters; silent when piped."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -13,8 +14,8 @@ type Report = Callable[[int, int, str], None]
 
 @contextmanager
 def display(stage: str, show: bool | None = None) -> Iterator[Report]:
-    """Yield a `Report` that draws one line on stderr; `show=None` draws only on a terminal."""
-    if not (sys.stderr.isatty() if show is None else show):
+    """Yield a `Report` that draws one line on stderr; `show=None` draws only where somebody watches."""
+    if not (_watched() if show is None else show):
         yield lambda done, total, note: None
         return
     columns = (
@@ -29,3 +30,8 @@ def display(stage: str, show: bool | None = None) -> Iterator[Report]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(stage, total=None, note="compiling, once for each model and size of data")
         yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
+
+
+def _watched() -> bool:
+    """On a terminal, or in a notebook with the widgets that draw there."""
+    return sys.stderr.isatty() or (Console().is_jupyter and find_spec("ipywidgets") is not None)

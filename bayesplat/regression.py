@@ -64,8 +64,8 @@ class SplatModel(Specification):
         x: (n, d) or (n,), arrays or frames, in any units; y: (n,), NaN = missing; y_err: (n,) or a number, the known sd
         of each measurement, in the units of y: the noise is what scatters beside it. Ctrl-C returns the best so far;
         `start` goes on from an earlier fit of the same data and model, and never ends above it. `checkpoint` is a
-        folder to keep the work in, for `resume` or the same call to go on from. Raises BayesplatError for data that
-        cannot be fitted.
+        folder to keep the work in, for `resume` or the same call to go on from. `progress` draws a line, by default on
+        a terminal or in a notebook with ipywidgets. Raises BayesplatError for data that cannot be fitted.
         """
         require_eager("fit")
         bound = bind_table(self, x, y, y_err)
@@ -93,7 +93,7 @@ class SplatModel(Specification):
         checkpoint: str | os.PathLike[str] | None = None,
         y_err: object = None,
     ) -> Posterior:
-        """Draws from the posterior, in one of four ways; x, y and y_err as for `fit`.
+        """Draws from the posterior, in one of four ways; x, y, y_err and progress as for `fit`.
 
         `method="nuts"`: a chain from each of several runs of the flow; `start` takes those of an earlier `fit` of the
         same data, by a model that may have another prior on amplitudes. Trajectories have at most 2^max_tree_depth - 1

@@ -1,7 +1,9 @@
 """Progress: one line on stderr where it is asked for, nothing elsewhere."""
 
 import pytest
+from rich.console import Console
 
+from bayesplat import progress
 from bayesplat.progress import display
 
 
@@ -14,6 +16,20 @@ def report(show, capsys):
 @pytest.mark.parametrize("show", [False, None])
 def test_nothing_is_drawn_unless_asked_or_on_a_terminal(show, capsys):
     assert report(show, capsys) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("notebook", "widgets", "drawn"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_a_notebook_shows_the_line_where_it_can(notebook, widgets, drawn, monkeypatch):
+    # what is asked believes in the notebook; what draws does not, since none is here to draw in
+    monkeypatch.setattr(progress, "Console", lambda **to: Console(force_jupyter=notebook and not to, **to))
+    monkeypatch.setattr(progress, "find_spec", lambda name: object() if name == "ipywidgets" and widgets else None)
+    lines = []
+    monkeypatch.setattr(progress.Progress, "update", lambda *args, **now: lines.append(now["note"]))
+    with display("flow") as tell:
+        tell(3, 4, "energy 12.5 nats")
+    assert lines == ["energy 12.5 nats"] * drawn
 
 
 def test_the_line_names_stage_share_and_note_on_stderr(capsys):

@@ -30,7 +30,7 @@ OVERFITTING = ("overfitting", "Does the fit follow the noise?")
 BLOCKS = {
     "v": "prior on amplitudes (v)",
     "A": "prior on lengths and shapes (A)",
-    "b": "prior on centres (b)",
+    "b": "repulsion between splats (b)",
     "noise": "prior on the noise",
     "likelihood": "likelihood: the data",
 }

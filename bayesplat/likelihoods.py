@@ -10,14 +10,13 @@ from typing import ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import betainc, logsumexp
+from jax.scipy.special import betainc
 from jax.scipy.stats import norm
 from jax.scipy.stats import t as student
 from jaxtyping import Float
 from numpyro import distributions as dist
 from scipy.cluster.vq import kmeans2
-from scipy.special import gammainccinv
-from scipy.special import logsumexp as log_sum
+from scipy.special import gammainccinv, logsumexp
 
 from bayesplat._checks import one_of, positive, positive_int, require
 from bayesplat._typing import AnyArray, Key, Sites
@@ -179,11 +178,21 @@ class StudentT(Normal):
         var: Float[AnyArray, " n"],
         sd: Float[AnyArray, " n"],
     ) -> tuple[Float[AnyArray, " n"], Float[AnyArray, " n"]]:
-        """Log density and distribution function of y when f ~ N(mean, var): quadrature over the mixing weight."""
-        nodes, log_weights = _gamma_quadrature(self.df)
-        total = jnp.sqrt(var[:, None] + sd[:, None] ** 2 / nodes[None, :])
-        log_terms = norm.logpdf(y[:, None], mean[:, None], total) + log_weights[None, :]
-        return logsumexp(log_terms, 1), norm.cdf(y[:, None], mean[:, None], total) @ np.exp(log_weights)
+        """Log density and distribution function of y when f ~ N(mean, var): quadrature over the mixing weight.
+
+        One node after the other: side by side their hundreds would take hundreds of times the memory of y.
+        """
+
+        def add(
+            sums: tuple[AnyArray, AnyArray], node: tuple[AnyArray, AnyArray]
+        ) -> tuple[tuple[AnyArray, AnyArray], None]:
+            (log_density, cdf), (w, log_weight) = sums, node
+            total = jnp.sqrt(var + sd**2 / w)
+            log_density = jnp.logaddexp(log_density, norm.logpdf(y, mean, total) + log_weight)
+            return (log_density, cdf + jnp.exp(log_weight) * norm.cdf(y, mean, total)), None
+
+        nodes, log_weights = (jnp.asarray(each, y.dtype) for each in _gamma_quadrature(self.df))
+        return jax.lax.scan(add, (jnp.full_like(y, -jnp.inf), jnp.zeros_like(y)), (nodes, log_weights))[0]
 
     def variance(self, sd: Float[AnyArray, "..."]) -> Float[AnyArray, "..."]:
         """Variance of y given f and the noise scale."""
@@ -205,4 +214,4 @@ def _gamma_quadrature(df: float) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.log(1e-14), np.log(gammainccinv(a, 1e-18) / a)
     log_w = np.arange(low, high, min(0.5, 0.6 / np.sqrt(a)))
     log_weights = a * (log_w - np.exp(log_w))
-    return np.exp(log_w), log_weights - log_sum(log_weights)
+    return np.exp(log_w), log_weights - logsumexp(log_weights)

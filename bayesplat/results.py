@@ -130,8 +130,14 @@ class Posterior:
         return overfitting(self.data)
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """The draws as a table: one row a draw, one column a number, as "sigma" or "b[0, time]"."""
-        return draws_table(self.data)
+        """The draws as a table: one row a draw, one column a number, as "sigma" or "b[0, time]".
+
+        A last column `weight` holds the share of every draw: chains may count differently (`chain_weights`).
+        """
+        table = draws_table(self.data)
+        sizes = group(self.data, "posterior").sizes
+        weights = xr.DataArray(self.chain_weights / sizes["draw"], {"chain": self.data["posterior"]["chain"]}, "chain")
+        return table.assign(weight=weights.sel(chain=table.index.get_level_values("chain").values).values)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one netCDF file, atomically. Raises BayesplatError if `path` cannot be written."""

@@ -104,6 +104,15 @@ def test_draws_as_a_table(post):
     draw = post.data["posterior"].to_dataset().sel(chain=1, draw=7)
     assert table.loc[(1, 7), "sigma"] == draw["sigma"]
     assert table.loc[(1, 7), "b[2, x]"] == draw["b"].values[2, 0]
+    np.testing.assert_allclose(table["weight"], 1 / len(table))
+
+
+def test_a_table_of_draws_tells_how_much_each_counts(post):
+    chains = post.data["posterior"].sizes["chain"]
+    tree, weights = post.data.copy(), np.arange(1.0, chains + 1) / np.arange(1.0, chains + 1).sum()
+    tree["stacking"] = xr.DataTree(xr.Dataset({"weight": ("chain", weights)}))
+    table = dataclasses.replace(post, data=tree).to_dataframe()
+    np.testing.assert_allclose(table.groupby("chain")["weight"].sum(), weights)
 
 
 def test_predictions_as_a_frame(post):

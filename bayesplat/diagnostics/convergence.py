@@ -141,10 +141,18 @@ def worst_r_hat(tree: "xr.DataTree") -> float:
 
 
 def r_hat(draws: "xr.Dataset") -> "xr.Dataset":
-    """Rank-normalised split R-hat of every variable (vehtari2021)."""
+    """Rank-normalised split R-hat of every variable (vehtari2021).
+
+    1 where f is the same in all draws of all chains, as where no splat reaches and there is no trend.
+    """
     from arviz_stats.sampling_diagnostics import rhat
 
-    return rhat(draws)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of what never changes
+        found = rhat(draws)
+    if draws.sizes["chain"] > 1:
+        low, high = (of(("chain", "draw"), skipna=False) for of in (draws["f"].min, draws["f"].max))
+        found["f"] = found["f"].where(low != high, 1.0)
+    return found
 
 
 def effective_draws(draws: "xr.Dataset", kind: str = "bulk") -> "xr.Dataset":

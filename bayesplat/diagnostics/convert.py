@@ -148,7 +148,7 @@ def outputs(tree: "xr.DataTree") -> Float[np.ndarray, " n"]:
 
 
 def draws_table(tree: "xr.DataTree") -> "pd.DataFrame":
-    """Draws of the posterior as rows (chain, draw), one column a number."""
+    """Draws of the posterior as rows (chain, draw), one column a number, all chains alike."""
     import arviz_base
 
     return arviz_base.dataset_to_dataframe(group(tree, "posterior"), multiindex="row").droplevel("sample")

@@ -28,6 +28,24 @@ def test_good_draws_pass():
     assert list(report.table.index) == ["f (worst point)", "sigma", "log density"]
 
 
+def test_data_that_no_splat_reaches_say_nothing_of_convergence():
+    """Without a trend f is 0 there in all draws, and a statistic of what never changes is not a number."""
+    groups = nuts_groups()
+    groups["posterior"]["f"][..., 17] = 0.0
+    report = judge(groups)
+    assert report.ok
+    assert 1 < report.table.loc["f (worst point)", "r_hat"] < 1.01
+    groups["posterior"]["f"][2, :, 5] += 0.1
+    assert "R-hat above 1.01 for f (worst point)" in str(judge(groups))
+
+
+def test_chains_that_never_move_are_no_such_data():
+    groups = nuts_groups()
+    for name in ("f", "sigma"):
+        groups["posterior"][name][:] = groups["posterior"][name][:1, :1]
+    assert "R-hat above 1.01 for sigma (nan)" in str(judge(groups))
+
+
 def test_the_tail_is_judged_beside_the_bulk():
     tree = tree_of(nuts_groups())
     found, draws = convergence(tree, "nuts").table, judged(tree)

@@ -92,6 +92,13 @@ def test_chains_get_the_weights_of_the_mixture_and_not_of_their_number():
     np.testing.assert_allclose([weights[0], weights[1:].sum()], [SHARE, 1 - SHARE], atol=0.02)
 
 
+def test_a_datum_that_no_splat_reaches_does_not_hide_that_chains_disagree():
+    tree = two_modes(150)
+    expected = chain_weights(stacked(tree))
+    tree["posterior"]["f"].values[..., 7] = 0.0
+    np.testing.assert_array_equal(chain_weights(stacked(tree)), expected)
+
+
 def test_the_stacked_score_is_that_of_the_truth_and_the_plain_average_is_not():
     tree = two_modes()
     truth = log_truth(tree["observed_data"]["y"].values).sum()

@@ -83,10 +83,11 @@ def test_draws_are_the_same_one_at_a_time(completed, monkeypatch, x64):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[0], rtol=1e-8, atol=1e-12), alone, done)
 
 
-def test_memory_of_draws_is_bounded(x64):
+@pytest.mark.parametrize("likelihood", [Normal(), StudentT()], ids=repr)
+def test_memory_of_draws_is_bounded(likelihood, x64):
     n, k = 50_000, 20
     x = np.random.default_rng(0).uniform(size=(n, 1))
-    problem = bind(Specification(k), x, x[:, 0], Normal().field(x))
+    problem = bind(Specification(k, likelihood=likelihood), x, x[:, 0], likelihood.field(x))
     keys = jax.random.split(jax.random.key(0), draws.BATCH)
     values = jax.eval_shape(jax.vmap(lambda key: draw(problem.sites(), key)), keys)
     memory = complete_batch.lower(problem, values, keys[0], 0).compile().memory_analysis()

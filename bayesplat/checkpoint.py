@@ -19,7 +19,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from bayesplat._checks import BayesplatError, require, warn
-from bayesplat.atomic import write_whole
+from bayesplat.atomic import unfinished, write_whole
 from bayesplat.tables import identical
 
 FORMAT = "bayesplat-checkpoint"
@@ -179,10 +179,21 @@ def _digest(manifest: dict[str, Any]) -> str:
 def remove(folder: Path) -> None:
     """Delete what a run has kept, and its folder unless something else is in it."""
     for entry in folder.iterdir():
-        if entry.name in (MANIFEST, LOCK) or entry.suffix in (".npz", ".tmp"):
+        if entry.name in (MANIFEST, LOCK) or unfinished(entry) or _is_piece(entry):
             entry.unlink()
     with suppress(OSError):
         folder.rmdir()
+
+
+def _is_piece(file: Path) -> bool:
+    """Whether a file is one of ours, whose arrays are numbered, and not the user's."""
+    if file.suffix != ".npz":
+        return False
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return arrays.files == [str(i) for i in range(len(arrays.files))]
+    except Exception:
+        return False
 
 
 @contextmanager
@@ -232,8 +243,8 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _begin(journal: Folder, settings: dict[str, Any], pieces: dict[str, Any], made_by: dict[str, Any]) -> None:
-    others = [entry.name for entry in journal.folder.iterdir() if entry.name != LOCK]
-    kept = sorted(name for name in others if not name.endswith(".tmp"))
+    others = [entry for entry in journal.folder.iterdir() if entry.name != LOCK]
+    kept = sorted(entry.name for entry in others if not unfinished(entry))
     if kept in (["data.npz"], ["data.npz", "start.npz"]) and _holds(journal, pieces[DATA]):
         kept = []  # killed before it had a manifest
     require(not kept, f"Expected an empty or new folder for a checkpoint, got {journal.folder} with {kept[:3]} in it.")

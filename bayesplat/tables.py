@@ -109,8 +109,9 @@ def identical(old: Sequence[np.ndarray | None], new: Sequence[np.ndarray | None]
 
 
 def _as_float(array: object, name: str) -> np.ndarray:
-    lazy = is_a(array, "polars", "LazyFrame")
-    require(not lazy, f"Expected numbers in `{name}`, got a LazyFrame; call its collect() first.")
+    for library, kind, call in (("polars", "LazyFrame", "collect"), ("pyarrow", "Table", "to_pandas")):
+        other = is_a(array, library, kind)
+        require(not other, f"Expected numbers in `{name}`, got a {kind} of {library}; call its {call}() first.")
     traced = is_a(array, "jax.core", "Tracer")
     hint = "call this outside of them; inside, the measure of a point fit (`fit.measure`) can be evaluated."
     require(not traced, f"Expected numbers in `{name}`, got a value that JAX traces in jit, grad or vmap; {hint}")

@@ -33,7 +33,7 @@ REPORTS = {
     "predictor.py": ("_ask_for_errors", "_ask_for_draws"),
     "regression.py": ("_apart",),
     "sampling.py": ("affordable",),
-    "cli/device.py": ("told",),
+    "cli/device.py": ("told", "_cache"),
 }
 
 # ---------------------------------------------------------------- sentences of reports

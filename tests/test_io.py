@@ -50,6 +50,17 @@ def test_what_a_file_cannot_name_is_refused():
         io.spec_to_json(bs.SplatModel(mother=Cosine()))
 
 
+def test_links_are_followed_and_permissions_stay(saved, tmp_path):
+    post, _ = saved
+    real, link = tmp_path / "real.nc", tmp_path / "link.nc"
+    real.touch(0o600)
+    link.symlink_to(real)
+    post.save(link)
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o600
+    assert bs.load(real).spec == post.spec
+
+
 def test_settings_survive(saved):
     post, path = saved
     again = bs.load(path)

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 import xarray as xr
 
@@ -100,7 +101,14 @@ REFUSED_INPUTS = {
         pl.DataFrame({"a": DATES, "b": ONE}),
         "Expected numbers in `x`, got dates in the columns 'a'; encode text and dates as numbers first.",
     ),
-    "a lazy frame": (pl.LazyFrame({"a": ONE}), "Expected numbers in `x`, got a LazyFrame; call its collect() first."),
+    "an Arrow table": (
+        pa.table({"a": ONE}),
+        "Expected numbers in `x`, got a Table of pyarrow; call its to_pandas() first.",
+    ),
+    "a lazy frame": (
+        pl.LazyFrame({"a": ONE}),
+        "Expected numbers in `x`, got a LazyFrame of polars; call its collect() first.",
+    ),
 }
 REFUSED_OUTPUTS = {
     "text": (words("a"), "Expected numbers in `y`, got values of type <U1"),

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -83,5 +84,8 @@ def _options(
 
 def main() -> None:
     """Entry point of the `bayesplat` script."""
-    keep_compiled()
+    if isinstance(sys.stdout, TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")  # as files are read and written
+    with one_line_warnings():
+        keep_compiled()
     app(prog_name="bayesplat")

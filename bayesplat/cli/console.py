@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,6 +23,12 @@ def say(text: object = "") -> None:
 def note(text: object) -> None:
     """Print what is not a result."""
     _print(Console(stderr=True), str(text))
+
+
+def note_replaced(out: Path) -> None:
+    """Say beforehand that a file will be lost."""
+    if out.exists():
+        note(f"{out} exists: it will be replaced.")
 
 
 def _print(console: Console, text: str) -> None:

@@ -12,8 +12,8 @@ from bayesplat._checks import BayesplatError, require
 from bayesplat._lazy import pd
 from bayesplat.atomic import write_whole
 from bayesplat.cli.console import note, say
-from bayesplat.cli.files import write_csv
-from bayesplat.cli.summary import Study, summary
+from bayesplat.cli.files import csv_text, listed, write_csv
+from bayesplat.cli.summary import DATA, PICTURES, SUMMARY, Study, summary
 from bayesplat.compare import compare
 from bayesplat.datasets import motorcycle
 from bayesplat.flow.result import PointFit
@@ -57,10 +57,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 0,
 ) -> None:
     """Fit the motorcycle data under several priors and say which overfits least."""
-    folder, size = _folder(out), QUICK if quick else FULL
-    data = motorcycle()
+    size, data = QUICK if quick else FULL, motorcycle()
     x, y = pd.Series(data.x, name=data.x_name), pd.Series(data.y, name=data.y_name)
-    write_csv(pd.DataFrame({x.name: x, y.name: y}), folder / "motorcycle.csv")
+    folder = _folder(out, pd.DataFrame({x.name: x, y.name: y}))
     fits: dict[str, PointFit] = {}
     posts: dict[str, Posterior] = {}
     for i, name in enumerate(size.priors, 1):
@@ -72,7 +71,7 @@ def demo(
     prior = _model(study.best, size).prior_predictive(x, seed=seed, y=y)
     _draw(study, fits[study.best], prior, folder)
     text = summary(study, data)
-    write_whole(folder / "summary.md", lambda path: path.write_text(text, encoding="utf-8"))
+    write_whole(folder / SUMMARY, lambda path: path.write_text(text, encoding="utf-8"))
     _report(study, folder)
 
 
@@ -90,12 +89,18 @@ def _fit(model: SplatModel, x: "pd.Series", y: "pd.Series", size: Size, seed: in
     return fit, post
 
 
-def _folder(out: Path) -> Path:
+def _folder(out: Path, table: "pd.DataFrame") -> Path:
+    """Make the folder, with the data in it; refuse one that holds files of these names which no demo has written."""
     require(not out.exists() or out.is_dir(), f"Expected --out to be a folder, got the file {out}.")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BayesplatError(f"Cannot make the folder {out}: {error.strerror or error}.") from error
+    data = out / DATA
+    others = [name for name in (DATA, SUMMARY, *PICTURES, *(f"{name}.nc" for name in PRIORS)) if (out / name).exists()]
+    ours = not others or (data.is_file() and data.read_bytes() == csv_text(table).encode())
+    require(ours, f"{out} holds {listed(others)}, which the demo would replace; choose another folder with --out.")
+    write_csv(table, data)
     return out
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import jax
 
-from bayesplat._checks import BayesplatError
+from bayesplat._checks import BayesplatError, warn
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bayesplat" / platform.node()
-"""Compiled programs, of this machine alone: another one may lack an instruction that they use."""
+ELSEWHERE = "make room there, or set JAX_COMPILATION_CACHE_DIR to a folder that can be written"
 
 
 class Device(StrEnum):
@@ -34,17 +33,33 @@ def use(device: Device) -> None:
 
 
 def told(warning: str) -> str:
-    """A warning as the command says it: of entries that JAX cannot read, one sentence with what to do."""
-    if not warning.startswith("Error reading persistent compilation cache entry"):
-        return warning
+    """A warning as the command says it: of entries that JAX cannot read or write, one sentence with what to do."""
     folder = jax.config.jax_compilation_cache_dir
-    return f"Compiled programs in {folder} cannot be read, and are compiled again every time; delete that folder."
+    if warning.startswith("Error reading persistent compilation cache entry"):
+        return f"Compiled programs in {folder} cannot be read, and are compiled again every time; delete that folder."
+    if warning.startswith("Error writing persistent compilation cache entry"):
+        return f"Compiled programs cannot be kept in {folder}, and are compiled again every time; {ELSEWHERE}."
+    return warning
 
 
 def keep_compiled() -> None:
     """Keep all compiled programs between commands, in the folder that JAX was given, if any."""
     if jax.config.jax_compilation_cache_dir is None:
-        jax.config.update("jax_compilation_cache_dir", str(CACHE))
+        jax.config.update("jax_compilation_cache_dir", _cache())
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         # most of ours compile in less than the second from which JAX would keep them
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _cache() -> str | None:
+    """A folder for programs of this machine alone: another one may lack an instruction that they use."""
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bayesplat" / platform.node()
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return str(folder)
+        reason = f"{folder} cannot be written"
+    except (OSError, RuntimeError) as error:  # the latter where there is no home
+        reason = str(error).rstrip(".")
+    warn(f"Compiled programs cannot be kept ({reason}), and are compiled again every time; {ELSEWHERE}.")
+    return None

@@ -18,6 +18,9 @@ from bayesplat.cli.cells import advice, number
 
 PARQUET = (".parquet", ".pq")
 
+CSV = {"index": False, "lineterminator": "\n"}
+"""How tables are written."""
+
 COMMAS = "; save it with commas between cells, points in decimals and nothing above the header"
 """What to do about a file whose cells are not apart as those of CSV are."""
 
@@ -66,8 +69,8 @@ def _read_csv(path: Path) -> "tuple[pd.DataFrame, list[str]]":
         frame = pd.read_csv(path, skip_blank_lines=len(header) > 1, **how)  # one empty cell is a blank line
     except pd.errors.EmptyDataError as error:
         raise BayesplatError(f"{path} is empty; expected a header and rows of data.") from error
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+    except Exception as error:  # pandas unpacks by the suffix, and every kind of archive fails in its own way
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         hint = COMMAS if isinstance(error, pd.errors.ParserError) else ""
         hint = (
             "; save it from the spreadsheet as CSV UTF-8 (comma delimited)" if isinstance(error, UnicodeError) else hint
@@ -153,8 +156,13 @@ def _column(name: str, cells: list[str], path: Path, missing: bool, hint: str) -
 
 def write_csv(frame: "pd.DataFrame", path: Path | None) -> None:
     """Write to a file, whole or not at all, or to stdout if there is none."""
-    write = partial(frame.to_csv, index=False, lineterminator="\n")
+    write = partial(frame.to_csv, **CSV)
     write(sys.stdout) if path is None else write_whole(path, write)
+
+
+def csv_text(frame: "pd.DataFrame") -> str:
+    """What `write_csv` writes."""
+    return frame.to_csv(**CSV)
 
 
 def require_writable(path: Path, suffix: str, sources: tuple[Path, ...] = ()) -> None:

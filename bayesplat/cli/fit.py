@@ -12,7 +12,7 @@ import typer
 from bayesplat._checks import BayesplatError, require
 from bayesplat.checkpoint import remove
 from bayesplat.cli.config import SAMPLE, read_toml, to_toml
-from bayesplat.cli.console import note, say
+from bayesplat.cli.console import note, note_replaced, say
 from bayesplat.cli.device import Device, use
 from bayesplat.cli.files import input_names, listed, numbers, read_table, require_columns, require_writable
 from bayesplat.likelihoods import Normal, StudentT
@@ -180,12 +180,6 @@ def fit(
     with kept_in(folder, KeyboardInterrupt):
         post = model.sample(x, y, **sample, checkpoint=folder, y_err=y_err)
     finish(post, folder, out)
-
-
-def note_replaced(out: Path) -> None:
-    """Say beforehand that a file will be lost."""
-    if out.exists():
-        note(f"{out} exists: it will be replaced when the fit is done.")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import typer
 
 from bayesplat._checks import require
 from bayesplat._lazy import pd
-from bayesplat.cli.console import note
+from bayesplat.cli.console import note, note_replaced
 from bayesplat.cli.files import cells_together, numbers, read_table, require_columns, require_writable, write_csv
 from bayesplat.posterior.predict import Prediction
 from bayesplat.regression import load
@@ -53,6 +53,7 @@ def predict(
     """Predict at the rows of a CSV file: its columns with mean, sd, lower and upper."""
     if out is not None:
         require_writable(out, ".csv", (new,))
+        note_replaced(out)
     post, frame = load(run), read_table(new)
     names = _inputs(frame, post.names[:-1], new)
     require(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bayesplat.cli.console import note
+from bayesplat.cli.console import note, note_replaced
 from bayesplat.cli.files import require_writable
 from bayesplat.regression import load
 from bayesplat.report import report as write_report
@@ -27,5 +27,6 @@ def report(
     if out is None:
         out = run.with_suffix(".html")
         require_writable(out, ".html", (run,))
+    note_replaced(out)
     write_report(post, out)
     note(f"The report on {post.names[-1]!r} is in {out}; any browser opens it.")

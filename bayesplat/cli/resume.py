@@ -7,9 +7,9 @@ import typer
 
 from bayesplat._checks import require
 from bayesplat.checkpoint import read_manifest
-from bayesplat.cli.console import note, say
+from bayesplat.cli.console import note, note_replaced, say
 from bayesplat.cli.files import require_writable
-from bayesplat.cli.fit import finish, kept_in, note_replaced
+from bayesplat.cli.fit import finish, kept_in
 from bayesplat.flow.result import PointFit
 from bayesplat.resume import resume as resume_run
 

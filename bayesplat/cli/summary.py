@@ -11,6 +11,8 @@ from bayesplat.datasets import Dataset
 from bayesplat.diagnostics.active import active_splats
 from bayesplat.results import Posterior
 
+DATA, SUMMARY = "motorcycle.csv", "summary.md"
+
 PICTURES = {
     "bands.png": "the data, the posterior mean of f and its bands",
     "splats.png": "the splats of the point fit, one by one",
@@ -50,10 +52,10 @@ class Study:
     def files(self) -> dict[str, str]:
         """Every file of the demo and what it shows."""
         return {
-            "summary.md": "everything in words: start here",
+            SUMMARY: "everything in words: start here",
             **PICTURES,
             **{f"{name}.nc": f"the posterior under the {name} prior" for name in self.posts},
-            "motorcycle.csv": "the data",
+            DATA: "the data",
         }
 
 

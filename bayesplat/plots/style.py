@@ -95,7 +95,7 @@ def wrap(text: str, width: int) -> str:
 
 def letters(ax: Axes) -> int:
     """How many letters of a title fit above axes."""
-    return max(12, int(13 * ax.get_position().width * ax.figure.get_figwidth()))  # pyright: ignore
+    return max(12, int(13 * ax.get_position().width * ax.figure.bbox.width / ax.figure.dpi))  # pyright: ignore
 
 
 def dots(

@@ -157,14 +157,19 @@ def test_resume_deletes_the_work_and_nothing_else(tmp_path, monkeypatch):
     result = run("resume", folder, "--out", folder / "run.nc")
     assert "Expected --out outside" in result.stderr
     assert "got nothing" not in result.stderr
-    (folder / "start-0.npz").touch()
-    (folder / "mine.nc").touch()
+    np.savez(folder / "start-0.npz", **{"0": 1.0, "1": 2.0})
+    (folder / ".start-1.npz.0123456789abcdef.tmp").touch()
+    np.savez(folder / "mine.npz", a=1.0)
+    mine = {"mine.npz", "mine.nc", "mine.tmp"}
+    for name in mine - {"mine.npz"}:
+        (folder / name).touch()
     with monkeypatch.context() as patched:
         patched.setattr(resume, "read_manifest", lambda folder: None)
         assert run("resume", folder).exit_code == 0
-        assert [entry.name for entry in folder.iterdir()] == ["mine.nc"]
+        assert {entry.name for entry in folder.iterdir()} == mine
         assert (tmp_path / "run_0.5.nc").is_file()
-        (folder / "mine.nc").unlink()
+        for name in mine:
+            (folder / name).unlink()
         assert f"{tmp_path / 'run_0.5.nc'} exists: it will be replaced" in run("resume", folder).stderr
     assert not folder.exists()
 
@@ -313,6 +318,9 @@ def test_predict_options_and_file(nc, folder, tmp_path):
     result = run("predict", nc, folder / "new.csv", "--out", tmp_path / "p.csv", "--prob", 0.9999)
     assert result.stdout == ""
     assert "2 predictions of 'y' (values of the function, 99.99% intervals)" in result.stderr
+    assert "exists" not in result.stderr
+    again = run("predict", nc, folder / "new.csv", "--out", tmp_path / "p.csv", "--prob", 0.9999)
+    assert f"{tmp_path / 'p.csv'} exists: it will be replaced." in again.stderr
     assert (tmp_path / "p.csv").read_text() == run("predict", nc, folder / "new.csv", "--prob", 0.9999).stdout
 
 
@@ -386,6 +394,19 @@ def test_compare_of_one_file_with_itself(nc):
 @pytest.mark.parametrize("size", [demo.FULL, demo.QUICK])
 def test_demo_names_models_that_exist(size):
     assert [str(demo._model(name, size)) for name in size.priors]
+
+
+def test_demo_replaces_no_files_but_those_of_a_demo(tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise bs.BayesplatError("So far.")
+
+    monkeypatch.setattr(demo, "_fit", stop)
+    for _ in range(2):
+        assert "So far." in run("demo", "--quick", "--out", tmp_path).stderr
+    for name in ("ridge.nc", "motorcycle.csv"):
+        (tmp_path / name).write_text("mine")
+    assert "holds 'motorcycle.csv', 'ridge.nc', which the demo would replace" in run("demo", "--out", tmp_path).stderr
+    assert (tmp_path / "ridge.nc").read_text() == (tmp_path / "motorcycle.csv").read_text() == "mine"
 
 
 @pytest.mark.parametrize("real", [False, pytest.param(True, marks=pytest.mark.slow)])

@@ -1,13 +1,18 @@
 """Misuse ends with exit code 2 and one sentence on stderr."""
 
+import gzip
+import io
+import sys
 import warnings
+from pathlib import Path
 
 import jax
 import pandas as pd
 import pytest
 
 from bayesplat import BayesplatError
-from bayesplat.cli import compare
+from bayesplat.cli import compare, device
+from bayesplat.cli.app import main
 from bayesplat.cli.files import write_csv
 
 from . import run
@@ -172,6 +177,47 @@ def test_a_result_cut_short_leaves_the_one_before(monkeypatch, tmp_path):
         write_csv(pd.DataFrame({"a": [1.0], "b": [2.0]}), path)
     assert path.read_text("utf-8") == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zip", "xz", "bz2", "tar"])
+def test_damaged_archives_are_refused_by_name(suffix, tmp_path):
+    path = tmp_path / f"data.csv.{suffix}"
+    path.write_bytes(gzip.compress(bytes(range(256)) * 99)[:200] if suffix == "gz" else b"no archive at all")
+    result = run("fit", path, "--target", "y", "--out", tmp_path / "run.nc")
+    assert f"Error: {path} cannot be read as CSV (" in result.stderr
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("place", ["closed", "none"])
+def test_a_place_where_programs_cannot_be_kept_is_named_once(place, tmp_path, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    (tmp_path / "closed").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "closed") if place == "closed" else "")
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.warns(UserWarning, match="Compiled programs cannot be kept \\(.*set JAX_COMPILATION_CACHE_DIR"):
+        assert device._cache() is None
+
+
+def test_programs_that_cannot_be_written_are_said_once(monkeypatch):
+    def read(path):
+        for program in ("jit_a", "jit_b"):
+            warnings.warn(f"Error writing persistent compilation cache entry for '{program}': E: x", stacklevel=1)
+        raise BayesplatError("Nothing more.")
+
+    monkeypatch.setattr(compare, "load", read)
+    warning, _ = run("compare", "a.nc", "b.nc").stderr.splitlines()
+    assert warning.startswith(f"Warning: Compiled programs cannot be kept in {jax.config.jax_compilation_cache_dir}")
+
+
+def test_what_goes_to_a_file_is_utf8_whatever_the_locale(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "argv", ["bayesplat", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert out.encoding == "utf-8"
 
 
 def test_programs_that_cannot_be_read_are_to_be_deleted(monkeypatch):

@@ -1,6 +1,7 @@
 """Pictures show the numbers that they were given: every curve, band, map and bar against its source."""
 
 import equinox as eqx
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ from matplotlib.axes import Axes
 
 import bayesplat as bs
 from bayesplat import plots
+from bayesplat.plots import style
 from bayesplat.results import PriorPredictive
 from tests.made_up import INPUTS
 
@@ -40,6 +42,13 @@ def test_maps_are_those_of_the_prediction_and_not_transposed(posterior, monkeypa
     corner = post.predict([[first[-1], second[3]]], 0.8)
     np.testing.assert_allclose(mean[3, -1], corner.mean[0])
     np.testing.assert_allclose(drawn[1][2][3, -1], (corner.upper - corner.lower)[0])
+
+
+def test_titles_in_a_part_of_a_figure_have_the_room_of_that_part():
+    whole = plt.figure(figsize=(9.0, 4.0)).subplots()
+    part = plt.figure(figsize=(9.0, 4.0)).subfigures(1, 2)[0].subplots()
+    assert style.letters(part) == pytest.approx(style.letters(whole) / 2, abs=1)
+    plt.close("all")
 
 
 def test_prior_and_posterior_are_not_exchanged(posterior):

@@ -37,7 +37,7 @@ def test_help_ends_with_an_example_that_parses(name, module, tmp_path, monkeypat
     assert result.output.split("Example: ")[1].split() == module.EXAMPLE.split()
     # the example gets past the options: what stops it is the missing file, or here the work itself
 
-    def began(out):
+    def began(out, table):
         raise bs.BayesplatError("The demo began, and got nothing.")
 
     monkeypatch.setattr(demo, "_folder", began)

@@ -17,9 +17,9 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
     A link is followed, and a file that is replaced leaves its permissions to the new one. Raises BayesplatError, naming
     the target, when its folder is missing or cannot be written, or the disk is full.
     """
-    target = Path(os.path.realpath(target))
+    place = Path(os.path.realpath(target))
     # not by the number of the process, which a process after a killed one may have again, as in a container
-    beside = target.parent / f".{target.name}.{secrets.token_hex(8)}.tmp"
+    beside = place.parent / f".{place.name}.{secrets.token_hex(8)}.tmp"
     try:
         beside.open("xb").close()
     except OSError as error:
@@ -28,11 +28,11 @@ def write_whole(target: Path, write: Callable[[Path], object]) -> None:
         ) from error
     try:
         with suppress(FileNotFoundError):
-            shutil.copymode(target, beside)  # first, so that what is private is so all the time
+            shutil.copymode(place, beside)  # first, so that what is private is so all the time
         write(beside)
         with beside.open("rb+") as written:
             os.fsync(written.fileno())
-        os.replace(beside, target)
+        os.replace(beside, place)
     except OSError as error:
         raise BayesplatError(f"Cannot write {target}: {error.strerror or error}; nothing was changed there.") from error
     finally:

@@ -9,7 +9,8 @@ import jax
 
 from bayesplat._checks import BayesplatError, warn
 
-ELSEWHERE = "make room there, or set JAX_COMPILATION_CACHE_DIR to a folder that can be written"
+AGAIN = "and are compiled again every time"
+ELSEWHERE = "set JAX_COMPILATION_CACHE_DIR to a folder that can be written"
 
 
 class Device(StrEnum):
@@ -36,9 +37,9 @@ def told(warning: str) -> str:
     """A warning as the command says it: of entries that JAX cannot read or write, one sentence with what to do."""
     folder = jax.config.jax_compilation_cache_dir
     if warning.startswith("Error reading persistent compilation cache entry"):
-        return f"Compiled programs in {folder} cannot be read, and are compiled again every time; delete that folder."
+        return f"Compiled programs in {folder} cannot be read, {AGAIN}; delete that folder."
     if warning.startswith("Error writing persistent compilation cache entry"):
-        return f"Compiled programs cannot be kept in {folder}, and are compiled again every time; {ELSEWHERE}."
+        return f"Compiled programs cannot be kept in {folder}, {AGAIN}; make room there, or {ELSEWHERE}."
     return warning
 
 
@@ -61,5 +62,5 @@ def _cache() -> str | None:
         reason = f"{folder} cannot be written"
     except (OSError, RuntimeError) as error:  # the latter where there is no home
         reason = str(error).rstrip(".")
-    warn(f"Compiled programs cannot be kept ({reason}), and are compiled again every time; {ELSEWHERE}.")
+    warn(f"Compiled programs cannot be kept ({reason}), {AGAIN}; {ELSEWHERE}.")
     return None

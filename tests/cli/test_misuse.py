@@ -200,17 +200,6 @@ def test_a_place_where_programs_cannot_be_kept_is_named_once(place, tmp_path, mo
         assert device._cache() is None
 
 
-def test_programs_that_cannot_be_written_are_said_once(monkeypatch):
-    def read(path):
-        for program in ("jit_a", "jit_b"):
-            warnings.warn(f"Error writing persistent compilation cache entry for '{program}': E: x", stacklevel=1)
-        raise BayesplatError("Nothing more.")
-
-    monkeypatch.setattr(compare, "load", read)
-    warning, _ = run("compare", "a.nc", "b.nc").stderr.splitlines()
-    assert warning.startswith(f"Warning: Compiled programs cannot be kept in {jax.config.jax_compilation_cache_dir}")
-
-
 def test_what_goes_to_a_file_is_utf8_whatever_the_locale(monkeypatch):
     out = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
     monkeypatch.setattr(sys, "stdout", out)
@@ -220,17 +209,23 @@ def test_what_goes_to_a_file_is_utf8_whatever_the_locale(monkeypatch):
     assert out.encoding == "utf-8"
 
 
-def test_programs_that_cannot_be_read_are_to_be_deleted(monkeypatch):
+@pytest.mark.parametrize(
+    ("trouble", "said", "remedy"),
+    [
+        ("reading", "Compiled programs in {folder} cannot be read", "; delete that folder."),
+        ("writing", "Compiled programs cannot be kept in {folder}", " to a folder that can be written."),
+    ],
+)
+def test_trouble_with_compiled_programs_is_said_once(trouble, said, remedy, monkeypatch):
     def read(path):
         for program in ("jit_a", "jit_b"):
-            warnings.warn(f"Error reading persistent compilation cache entry for '{program}': E: x", stacklevel=1)
+            warnings.warn(f"Error {trouble} persistent compilation cache entry for '{program}': E: x", stacklevel=1)
         raise BayesplatError("Nothing more.")
 
     monkeypatch.setattr(compare, "load", read)
     warning, _ = run("compare", "a.nc", "b.nc").stderr.splitlines()
-    folder = jax.config.jax_compilation_cache_dir
-    assert warning.startswith(f"Warning: Compiled programs in {folder} cannot be read")
-    assert warning.endswith("; delete that folder.")
+    assert warning.startswith(f"Warning: {said.format(folder=jax.config.jax_compilation_cache_dir)}")
+    assert warning.endswith(remedy)
 
 
 def test_interrupt(monkeypatch):
